@@ -1,0 +1,33 @@
+"""Names for things: webhooks short, the rest time-ordered so that their index grows at one end only."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def now_ms() -> int:
+    """The wall clock: milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def time_prefix(at: int) -> str:
+    """`at` (milliseconds) as 12 hex digits: ids made later sort later."""
+    return f"{at:012x}"
+
+
+def new_webhook_id() -> str:
+    """`w` and seven base62 characters; the caller looks whether it is taken (3.5e12 values)."""
+    return "w" + "".join(secrets.choice(_BASE62) for _ in range(7))
+
+
+def new_event_id(at: int) -> str:
+    """`evt_`, the time, 80 random bits."""
+    return f"evt_{time_prefix(at)}{secrets.token_hex(10)}"
+
+
+def new_token_id() -> str:
+    """`tok_` and 64 random bits."""
+    return f"tok_{secrets.token_hex(8)}"

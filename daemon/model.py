@@ -1,0 +1,182 @@
+"""The nouns every room shares. Plain frozen records: no I/O, no behaviour, no room's own types.
+
+Instants are integers, milliseconds since the Unix epoch in UTC (`Millis`); durations in `Timings` are milliseconds as
+floats. `seq` is a row's place in commit order: it orders lists and queues, and is never shown to anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Millis = int
+Permission = Literal["manage_webhooks", "publish_events"]
+Status = Literal["pending", "sending", "succeeded", "failed", "interrupted", "cancelled"]
+FinalStatus = Literal["succeeded", "failed", "interrupted"]
+ErrorCode = Literal[
+    "dns_failed",
+    "blocked_address",
+    "connect_refused",
+    "connect_timeout",
+    "connect_failed",
+    "tls_failed",
+    "send_failed",
+    "response_timeout",
+    "connection_lost",
+    "invalid_response",
+    "http_status",
+    "internal",
+]
+
+
+class Tenant(Struct, frozen=True):
+    """An isolated customer."""
+
+    seq: int
+    id: str
+    name: str | None
+    active: bool
+    created: Millis
+
+
+class Token(Struct, frozen=True):
+    """An API credential of one tenant. Only the SHA-256 of its secret is known."""
+
+    id: str
+    tenant: int
+    name: str | None
+    permissions: tuple[Permission, ...]
+    created: Millis
+    expires: Millis | None
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"Token({self.id!r})"
+
+
+class LastDelivery(Struct, frozen=True, rename="camel"):
+    """The latest attempt at a webhook, good or bad; `at` is RFC 3339 with three digits."""
+
+    id: str
+    status: FinalStatus
+    status_code: int | None
+    error: ErrorCode | None
+    at: str
+
+
+class Webhook(Struct, frozen=True):
+    """A registered URL and the event types it wants."""
+
+    seq: int
+    id: str
+    tenant: int
+    url: str
+    name: str | None
+    events: tuple[str, ...]
+    active: bool
+    created: Millis
+    updated: Millis
+    last_delivered: Millis | None
+    delivery_attempts: int
+    last_delivery: LastDelivery | None
+
+
+class Event(Struct, frozen=True):
+    """Something that happened. `payload` is the exact body that receivers are sent."""
+
+    seq: int
+    id: str
+    tenant: int
+    type: str
+    created: Millis
+    idempotency_key: str | None
+    payload: str
+
+
+class Timings(Struct, frozen=True, rename="camel"):
+    """How long each phase of an attempt took, in milliseconds; None for a phase that did not happen."""
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
+
+
+class Outcome(Struct, frozen=True):
+    """How an attempt ended, as it is recorded. `error` is None exactly when the status is `succeeded`
+    (or `interrupted`: nobody knows). `response_body` is text, capped, and never None once a final head was read."""
+
+    status: FinalStatus
+    started: Millis
+    finished: Millis
+    status_code: int | None = None
+    error: ErrorCode | None = None
+    error_detail: str | None = None
+    timings: Timings = Timings()
+    remote_address: str | None = None
+    reused_connection: bool = False
+    response_headers: dict[str, str] | None = None
+    response_body: str | None = None
+    response_body_truncated: bool = False
+
+
+class Delivery(Struct, frozen=True):
+    """One attempt, made or to be made, to bring one event to one webhook: the record of it."""
+
+    seq: int
+    id: str
+    event: str
+    event_type: str
+    tenant: int
+    webhook: str
+    url: str
+    status: Status
+    created: Millis
+    started: Millis | None
+    finished: Millis | None
+    status_code: int | None
+    error: ErrorCode | None
+    error_detail: str | None
+    timings: Timings
+    remote_address: str | None
+    reused_connection: bool
+    redelivery_of: str | None
+    response_headers: dict[str, str] | None = None
+    response_body: str | None = None
+    response_body_truncated: bool = False
+
+
+class Endpoint(Struct, frozen=True):
+    """What an attempt needs to know of a webhook, as it stood when the delivery was claimed.
+
+    `secrets` sign in this order, the newest first; each is the raw key, not its `whsec_` form."""
+
+    seq: int
+    id: str
+    tenant: str
+    url: str
+    secrets: tuple[bytes, ...]
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.id!r})"
+
+
+class Claimed(Struct, frozen=True, array_like=True):
+    """A delivery that this process has set to `sending` on disk and must now attempt, once."""
+
+    seq: int
+    webhook: int
+    id: str
+    event: str
+    event_type: str
+    payload: str
+    redelivery: bool
+
+
+class Finished(Struct, frozen=True):
+    """An attempt that has ended and whose outcome is not on disk yet."""
+
+    delivery: Claimed
+    outcome: Outcome

@@ -1,0 +1,160 @@
+"""What may be asked of the writer: one frozen record for each kind of write, with what it answers.
+
+A command is plain data. `execution.py` says what each does to the database, `actor.py` when. Tenants are named by
+their `seq`; a webhook, delivery or token that belongs to another tenant than `tenant` does not exist for the command
+(`tenant=None` is the operator, for whom all exist).
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from daemon.model import Claimed, Delivery, Endpoint, Finished, Millis, Permission, Tenant, Token, Webhook
+
+R = TypeVar("R")
+
+
+class Command(Struct, Generic[R], frozen=True):
+    """One write; R is the type of its answer. Raises a `Refusal` where it declines."""
+
+
+class NewEvent(Struct, frozen=True):
+    """An event to publish: `payload` is the body for receivers, encoded once; `fingerprint` identifies the content
+    as published and is None without a key."""
+
+    tenant: int
+    type: str
+    payload: bytes
+    idempotency_key: str | None = None
+    fingerprint: bytes | None = None
+
+
+class Published(Struct, frozen=True):
+    id: str
+    event: str
+    created: Millis
+    deliveries: int
+    duplicate: bool
+
+
+class Publish(Command[list[Published]], frozen=True):
+    """Store the events and one pending delivery for each subscribed active webhook; all or nothing.
+
+    Answers in the order of `events`. Raises `TenantInactive`, `IdempotencyConflict`, `FanOutTooLarge` (with the
+    number of events that would fit), `BacklogFull`; the pointer is that of the event (`/events/3`, or empty for
+    a single one when `batch` is false)."""
+
+    events: list[NewEvent]
+    batch: bool
+
+
+class CreateTenant(Command[Tenant], frozen=True):
+    """Raises `Conflict` if the id is taken."""
+
+    id: str
+    name: str | None
+
+
+class UpdateTenant(Command[Tenant], frozen=True):
+    """Raises `NotFound`."""
+
+    tenant: int
+    name: str | None | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+
+
+class RemoveTenant(Command[None], frozen=True):
+    """Start removing an inactive tenant and all that is its; from the commit on nobody can see it.
+
+    Raises `NotFound`, `Conflict` if it is still active."""
+
+    tenant: int
+
+
+class CreateToken(Command[Token], frozen=True):
+    """`digest` is the SHA-256 of the token's text. Raises `NotFound` (no such tenant)."""
+
+    tenant: int
+    name: str | None
+    permissions: tuple[Permission, ...]
+    expires: Millis | None
+    digest: bytes
+
+
+class RevokeToken(Command[None], frozen=True):
+    """Raises `NotFound`."""
+
+    tenant: int
+    id: str
+
+
+class CreateWebhook(Command[Webhook], frozen=True):
+    """Raises `NotFound` (tenant removed meanwhile), `LimitReached`."""
+
+    tenant: int
+    url: str
+    name: str | None
+    events: tuple[str, ...]
+    active: bool
+    secret: bytes
+
+
+class UpdateWebhook(Command[Webhook], frozen=True):
+    """Change what is set. `active=False` cancels what waits; `active=True` revives. Raises `NotFound`, `LimitReached`."""
+
+    tenant: int | None
+    id: str
+    url: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    events: tuple[str, ...] | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+
+
+class DeleteWebhook(Command[None], frozen=True):
+    """Soft: sets `active` to false; a second time changes nothing. Raises `NotFound`."""
+
+    tenant: int | None
+    id: str
+
+
+class Redeliver(Command[Delivery], frozen=True):
+    """A new pending delivery of the same event to the same webhook. Raises `NotFound`, `NotFinished`,
+    `WebhookInactive`, `BacklogFull`."""
+
+    tenant: int | None
+    id: str
+
+
+class Ping(Command[Delivery], frozen=True):
+    """A `webhook.ping` event and its one pending delivery. Raises `NotFound`, `WebhookInactive`, `BacklogFull`."""
+
+    tenant: int | None
+    webhook: str
+
+
+class Claim(Struct, frozen=True, array_like=True):
+    """Ask for at most `limit` of a webhook's oldest pending deliveries."""
+
+    webhook: int
+    limit: int
+
+
+class Progressed(Struct, frozen=True):
+    """`recorded`: the seqs of the deliveries whose outcome this command put on disk; one that is missing lost its
+    compare-and-set (its row was removed or changed by another) and must not be logged or counted.
+    `claimed`: the deliveries to attempt now. `endpoints`: their webhooks by seq."""
+
+    recorded: frozenset[int]
+    claimed: list[Claimed]
+    endpoints: dict[int, Endpoint]
+
+
+class Progress(Command[Progressed], frozen=True):
+    """A tenant actor's step: outcomes recorded, claimed rows that never began put back to pending, new work claimed."""
+
+    tenant: int
+    finished: list[Finished]
+    postponed: list[Claimed]
+    claims: list[Claim]
