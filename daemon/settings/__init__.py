@@ -1,0 +1,37 @@
+"""What an operator may decide: read once at start, checked whole, never changed while the daemon runs."""
+
+from daemon.settings.addresses import Bind, Network, TcpBind, UnixBind, parse_bind, parse_network
+from daemon.settings.loading import SettingsError, load
+from daemon.settings.records import (
+    AuthSettings,
+    DeliverySettings,
+    EgressSettings,
+    LimitSettings,
+    LoggingSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+    TenantEgress,
+    describe,
+)
+
+__all__ = [
+    "AuthSettings",
+    "Bind",
+    "DeliverySettings",
+    "EgressSettings",
+    "LimitSettings",
+    "LoggingSettings",
+    "Network",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "StorageSettings",
+    "TcpBind",
+    "TenantEgress",
+    "UnixBind",
+    "describe",
+    "load",
+    "parse_bind",
+    "parse_network",
+]

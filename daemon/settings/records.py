@@ -1,0 +1,104 @@
+"""The settings as frozen records: defaults, bounds and units. `config/tenant-webhooks.toml` explains each of them.
+
+Durations are seconds, sizes bytes. A record made directly is not checked; one that `load` made is.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, cast
+
+from msgspec import Meta, Struct, structs
+
+from daemon.settings.addresses import Bind, Network, TcpBind, UnixBind
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "console"]
+
+Seconds = Annotated[float, Meta(ge=0.01, le=3600)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=3600)]
+Slots = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    bind: Annotated[tuple[Bind, ...], Meta(min_length=1)] = (TcpBind("127.0.0.1", 8080),)
+    observe_bind: tuple[Bind, ...] = ()
+    admin_bind: tuple[Bind, ...] = ()
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 4_194_304
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    request_timeout: Seconds = 10.0
+
+
+class AuthSettings(Struct, frozen=True, kw_only=True):
+    operator_token_file: str = ""
+
+
+class StorageSettings(Struct, frozen=True, kw_only=True):
+    path: Annotated[str, Meta(min_length=1)] = "tenant-webhooks.db"
+    min_free_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 67_108_864
+
+
+class DeliverySettings(Struct, frozen=True, kw_only=True):
+    timeout: Seconds = 15.0
+    connect_timeout: Seconds = 5.0
+    keep_alive: SecondsOrNone = 1.0
+    max_concurrent: Slots = 2048
+    max_concurrent_per_tenant: Slots = 64
+    max_concurrent_per_webhook: Slots = 16
+    response_body_bytes: Annotated[int, Meta(ge=0, le=65_536)] = 4096
+    drain_timeout: SecondsOrNone = 20.0
+
+
+class TenantEgress(Struct, frozen=True, kw_only=True):
+    """Networks that one tenant's webhooks may reach beside those of `EgressSettings.allow`."""
+
+    allow: tuple[Network, ...] = ()
+
+
+class EgressSettings(Struct, frozen=True, kw_only=True):
+    require_https: bool = False
+    allow: tuple[Network, ...] = ()
+    tenants: dict[str, TenantEgress] = {}
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    webhooks_per_tenant: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    event_bytes: Annotated[int, Meta(ge=256, le=1 << 26)] = 262_144
+    batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    deliveries_per_request: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    waiting_per_tenant: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
+
+
+class LoggingSettings(Struct, frozen=True, kw_only=True):
+    level: LogLevel = "info"
+    format: LogFormat = "auto"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    storage: StorageSettings = StorageSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    egress: EgressSettings = EgressSettings()
+    limits: LimitSettings = LimitSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+
+def describe(settings: Settings) -> dict[str, dict[str, object]]:
+    """Every setting as plain JSON values, by section and key. Holds no secret: credentials live in files, not here."""
+    return {section: _plain(getattr(settings, section)) for section in settings.__struct_fields__}
+
+
+def _plain(value: object) -> dict[str, object]:
+    assert isinstance(value, Struct)
+    return {key: _plain_value(part) for key, part in structs.asdict(value).items()}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, TcpBind | UnixBind | IPv4Network | IPv6Network):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain_value(part) for part in cast("tuple[object, ...]", value)]
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in cast("dict[str, object]", value).items()}
+    return value
