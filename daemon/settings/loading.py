@@ -111,17 +111,24 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
             given[dotted] = _Given(value, f"variable {name}", text=True)
         elif name.startswith(_PREFIX) and name not in _OF_THE_CLIENT and not _OF_KUBERNETES.fullmatch(name):
             # Its value is not repeated: it may be a token under a mistyped name.
-            problems.append(f"variable {name}: there is no such setting{_suggestion(name, _VARIABLES)}")
+            problems.append(
+                f"variable {name}: there is no such setting{_suggestion(name, [*_VARIABLES, *_OF_THE_CLIENT])}"
+            )
     return given
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    key = re.split(r"\.|__", name)[-1]
-    same_key = [other for other in known if re.split(r"\.|__", other)[-1] == key]
-    near = difflib.get_close_matches(name, known, n=1)
-    if not same_key and not near:
+    bare = {other.removeprefix(_PREFIX): other for other in known}
+    key = _last(name)
+    near = difflib.get_close_matches(name.removeprefix(_PREFIX), bare, n=1)
+    near = near or [other for other in sorted(bare) if _last(other) == key]
+    if not near:
         return "; remove it (config/tenant-webhooks.toml explains all that there are)"
-    return f"; did you mean {(near or sorted(same_key))[0]}?"
+    return f"; did you mean {bare[near[0]]}?"
+
+
+def _last(name: str) -> str:
+    return re.split(r"\.|__", name)[-1]
 
 
 def _decode(kind: Any, given: _Given) -> object:
@@ -211,7 +218,7 @@ def _shown(value: object) -> str:
 def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator[str]:
     def named(dotted: str) -> str:
         source = given[dotted].source if dotted in given else "default"
-        return f"{dotted} = {_value(settings, dotted):g} ({source})"
+        return f"{dotted} = {_shown(_value(settings, dotted))} ({source})"
 
     for small, large in _AT_MOST:
         if _value(settings, small) > _value(settings, large):

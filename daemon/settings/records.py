@@ -61,7 +61,7 @@ class EgressSettings(Struct, frozen=True, kw_only=True):
     tenants: dict[str, TenantEgress] = {}
 
 
-class LimitSettings(Struct, frozen=True, kw_only=True):
+class Limits(Struct, frozen=True, kw_only=True):
     webhooks_per_tenant: Annotated[int, Meta(ge=1, le=100_000)] = 100
     event_bytes: Annotated[int, Meta(ge=256, le=1 << 26)] = 262_144
     batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 1000
@@ -80,7 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage: StorageSettings = StorageSettings()
     delivery: DeliverySettings = DeliverySettings()
     egress: EgressSettings = EgressSettings()
-    limits: LimitSettings = LimitSettings()
+    limits: Limits = Limits()
     logging: LoggingSettings = LoggingSettings()
 
 
