@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HERE = Path(__file__).parent
+COUNTING_RECEIVER = HERE / "counting_receiver.py"
 START_WITHIN = 10
 
 
@@ -73,7 +74,7 @@ async def process_with_port(*command: str | Path) -> AsyncIterator[tuple[trio.Pr
 async def counting_receiver(ledger: Ledger | None, delay: float = 0) -> AsyncIterator[int]:
     """The counting receiver's port; each answer is held back `delay` seconds."""
     options = ["--delay", str(delay), *([] if ledger is None else ["--ledger", str(ledger.path)])]
-    async with process_with_port(sys.executable, HERE / "counting_receiver.py", *options) as (_, port):
+    async with process_with_port(sys.executable, COUNTING_RECEIVER, *options) as (_, port):
         yield port
 
 

@@ -1,0 +1,195 @@
+"""SIGTERM, the lock, and what a copy of the database does when it is started (CONTRACT §8.2)."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from harness.daemon_process import run_command
+from harness.events import session_event
+from harness.hostile import takes_no_handshake
+from harness.receiver import answers_after, never_answers
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from harness.daemon_process import Daemon
+    from harness.starting import Daemons, Receivers
+
+PATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 60}}
+IMPATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 1, "max_concurrent_per_webhook": 2}}
+
+
+def refuses_connections(daemon: Daemon) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(daemon.bind) != 0
+
+
+async def test_sigterm_closes_the_front_end_at_once_and_lets_attempts_finish(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    gate = trio.Event()
+    receiver = await receivers.start(answers_after(gate))
+    daemon = await daemons.start(PATIENT)
+    acme = await daemon.tenant()
+    await acme.register(receiver.url)
+    events = await acme.publish(*[session_event(f"s-{n}") for n in range(4)])
+    await receiver.arrived(4)
+    daemon.terminate()
+    await daemon.log.wait("daemon.draining")
+    assert refuses_connections(daemon)
+    gate.set()
+    assert await daemon.exit_code(within=5) == 0
+    assert daemon.log.lines[-1]["event"] == "daemon.stopped"
+
+    restarted = await daemons.start(PATIENT)
+    deliveries = await restarted.operator().finished(events)
+    assert {delivery["status"] for delivery in deliveries} == {"succeeded"}
+    assert len(receiver.requests) == 4
+
+
+async def test_what_outlasts_the_drain_is_interrupted_and_what_waited_is_sent_after_the_restart(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    receiver = await receivers.start(never_answers)
+    daemon = await daemons.start(IMPATIENT)
+    acme = await daemon.tenant()
+    webhook = await acme.register(receiver.url)
+    events = await acme.publish(*[session_event(f"s-{n}") for n in range(5)])
+    await receiver.arrived(2)
+    daemon.terminate()
+    assert await daemon.exit_code(within=1 + 5) == 0
+    begun = {request.header("webhook-id") for request in receiver.requests}
+    assert len(begun) == 2
+
+    restarted = await daemons.start(IMPATIENT)
+    await receiver.arrived(4)
+    operator = restarted.operator()
+    interrupted = await operator.deliveries(webhook["id"], status="interrupted")
+    assert {delivery["event"] for delivery in interrupted} == begun
+    sent = [request.header("webhook-id") for request in receiver.requests]
+    assert len(set(sent)) == len(sent) == 4
+    assert set(sent) <= {event["id"] for event in events}
+
+
+async def test_an_attempt_that_had_not_sent_a_byte_waits_for_the_next_start(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    receiver = await receivers.start(takes_no_handshake)
+    daemon = await daemons.start(IMPATIENT)
+    acme = await daemon.tenant()
+    webhook = await acme.register(receiver.url.replace("http:", "https:"))
+    (event,) = await acme.publish(session_event("s-1"))
+    await receiver.connected()
+    daemon.terminate()
+    assert await daemon.exit_code(within=1 + 5) == 0
+
+    restarted = await daemons.start(IMPATIENT)
+    await receiver.connected(2)
+    (delivery,) = await restarted.operator().deliveries(webhook["id"])
+    assert (delivery["event"], delivery["status"]) == (event["id"], "sending")
+
+
+async def test_a_second_sigterm_ends_it_without_waiting(daemons: Daemons, receivers: Receivers) -> None:
+    receiver = await receivers.start(never_answers)
+    daemon = await daemons.start(PATIENT)
+    acme = await daemon.tenant()
+    webhook = await acme.register(receiver.url)
+    await acme.publish(session_event("s-1"))
+    await receiver.arrived()
+    daemon.terminate()
+    await daemon.log.wait("daemon.draining")
+    daemon.terminate()
+    assert await daemon.exit_code(within=5) == 0
+
+    restarted = await daemons.start(PATIENT)
+    (delivery,) = await restarted.operator().deliveries(webhook["id"])
+    assert delivery["status"] == "interrupted"
+    assert len(receiver.requests) == 1
+
+
+async def test_an_idle_daemon_stops_at_once(daemons: Daemons) -> None:
+    daemon = await daemons.start(PATIENT)
+    await (await daemon.tenant()).ask("GET", "/v1/webhooks")
+    daemon.terminate()
+    assert await daemon.exit_code(within=3) == 0
+
+
+async def test_a_second_daemon_on_the_same_file_exits_2_and_changes_nothing(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    receiver = await receivers.start(never_answers)
+    first = await daemons.start(PATIENT)
+    acme = await first.tenant()
+    webhook = await acme.register(receiver.url)
+    await acme.publish(session_event("s-1"))
+    await receiver.arrived()
+    second = await daemons.launch(PATIENT)
+    assert await second.exit_code() == 2
+    assert str(first.database) in second.log.tail()
+    (delivery,) = await acme.deliveries(webhook["id"])
+    assert delivery["status"] == "sending"
+
+
+async def test_the_lock_of_a_killed_daemon_does_not_stand_in_the_way(daemons: Daemons) -> None:
+    daemon = await daemons.start()
+    daemon.kill()
+    await daemon.exit_code()
+    await daemons.start()
+
+
+async def test_a_started_backup_copy_sends_nothing_by_itself(daemons: Daemons, receivers: Receivers) -> None:
+    receiver = await receivers.start(never_answers)
+    daemon = await daemons.start(IMPATIENT)
+    acme = await daemon.tenant()
+    webhook = await acme.register(receiver.url)
+    events = await acme.publish(*[session_event(f"s-{n}") for n in range(5)])
+    await receiver.arrived(2)
+    copy = daemons.database("copy")
+    copy.parent.mkdir()
+    config = daemon.database.with_suffix(".toml")
+    backup = await run_command("backup", str(copy), "--config", str(config))
+    assert backup.returncode == 0, backup.stderr.decode()
+
+    started = await daemons.start(IMPATIENT, name="copy")
+    operator = started.operator()
+    deliveries = await operator.deliveries(webhook["id"])
+    assert {delivery["event"] for delivery in deliveries} == {event["id"] for event in events}
+    assert [delivery["status"] for delivery in deliveries] == ["interrupted"] * 5
+    assert started.log.of("delivery.interrupted", count=5)
+    assert len(receiver.requests) == 2
+
+    await operator.ask("POST", f"/v1/deliveries/{deliveries[0]['id']}/redeliver")
+    await receiver.arrived(3)
+    assert receiver.requests[2].header("webhook-id") == deliveries[0]["event"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[server]\nbnd = 1\n", "bnd"),
+        ("[storage]\npath = 7\n", "path"),
+        ("not toml", "TOML"),
+    ],
+)
+async def test_a_wrong_configuration_exits_2_and_names_the_key(daemons: Daemons, text: str, named: str) -> None:
+    config = daemons.database().parent.with_suffix(".toml")
+    config.write_text(text)
+    ended = await run_command("serve", "--config", str(config))
+    assert ended.returncode == 2
+    assert named in said(ended)
+    assert str(config) in said(ended)
+
+
+async def test_an_address_that_is_taken_exits_2_and_names_it(daemons: Daemons) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        daemon = await daemons.launch({"server": {"bind": [address]}})
+        assert await daemon.exit_code() == 2
+    assert address in daemon.log.tail()
+
+
+def said(ended: subprocess.CompletedProcess[bytes]) -> str:
+    return (ended.stdout + ended.stderr).decode()
