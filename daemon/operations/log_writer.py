@@ -1,0 +1,168 @@
+"""The thread that writes log lines, so that nobody else ever waits for the place they go to.
+
+Lines wait in a buffer bounded in bytes. When it is full, lines are dropped and counted; when the sink takes lines
+again, one line `log.dropped` says how many are missing, at the place where they are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUFFER_BYTES = 8 << 20
+_CHUNK_BYTES = 65_536
+_GATHER_SECONDS = 0.005  # one write for what comes within it: a wake-up a line would cost the event loop its turns
+_RETRY_SECONDS = 0.5
+
+
+class LogWriter:
+    """Takes lines from any thread and writes them to `stream`: to its descriptor if it has one, else through `write`.
+
+    `render_dropped(n)` makes the line that reports n missing ones. `dropped` counts all that were ever lost.
+    `on_flushed` is called by a `close` that wrote everything."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        render_dropped: Callable[[int], bytes],
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        on_flushed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.dropped = 0
+        self._render_dropped = render_dropped
+        self._limit = buffer_bytes
+        self._on_flushed = on_flushed
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._unreported = 0
+        self._unwritten = 0
+        self._asleep = False
+        self._closed = False
+        self._abandoned = False
+        self._wake = threading.Event()
+        # A daemon: a sink that is stalled for good must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Never blocks. The line is dropped, and counted, if the buffer is full or the writer closed."""
+        with self._lock:
+            if self._closed or self._size + len(line) > self._limit:
+                self.dropped += 1
+                self._unreported += 1
+                return
+            if self._unreported:
+                self._append(self._render_dropped(self._unreported))
+                self._unreported = 0
+            self._append(line)
+            wake, self._asleep = self._asleep, False
+        if wake:
+            self._wake.set()
+
+    def close(self, timeout: float) -> bool:
+        """Write what waits, for at most `timeout` seconds. True if all was written; what was not counts as dropped.
+
+        Later lines are dropped. The stream stays open. A second call changes nothing and does not wait."""
+        with self._lock:
+            repeated, self._closed = self._closed, True
+        self._wake.set()
+        self._thread.join(0 if repeated else timeout)
+        if not self._thread.is_alive():
+            if not repeated:
+                self._on_flushed()
+            return not self._abandoned
+        self._abandoned = True
+        with self._lock:
+            self.dropped += len(self._lines) + self._unwritten
+            self._lines, self._size, self._unwritten = [], 0, 0
+        return False
+
+    def _append(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+
+    def _run(self) -> None:
+        while True:
+            lines = self._take()
+            if lines is None:
+                return
+            for start, end in _chunks(lines):
+                self._write_all(b"".join(lines[start:end]))
+                if self._abandoned:
+                    return
+                with self._lock:
+                    self._unwritten -= end - start
+                    self._size -= sum(map(len, lines[start:end]))
+
+    def _take(self) -> list[bytes] | None:
+        """All that waits, as soon as there is something; None when closed and empty."""
+        while True:
+            with self._lock:
+                if self._unreported:
+                    self._append(self._render_dropped(self._unreported))
+                    self._unreported = 0
+                if self._lines:
+                    lines, self._lines = self._lines, []
+                    self._unwritten = len(lines)
+                    return lines
+                if self._closed:
+                    return None
+                self._asleep = True
+                self._wake.clear()
+            self._wake.wait()
+            if not self._closed:
+                time.sleep(_GATHER_SECONDS)
+
+    def _write_all(self, data: bytes) -> None:
+        """Until written or abandoned: an error (disk full, reader gone) is tried again, so no line is ever cut."""
+        rest = memoryview(data)
+        while rest and not self._abandoned:
+            try:
+                rest = rest[self._write_some(rest) :]
+            except BlockingIOError:
+                self._wait_for_room()
+            except (OSError, ValueError):
+                time.sleep(_RETRY_SECONDS)
+
+    def _write_some(self, data: memoryview) -> int:
+        if self._descriptor is not None:
+            return os.write(self._descriptor, data)
+        self._stream.write(str(data, "utf-8"))
+        return len(data)
+
+    def _wait_for_room(self) -> None:
+        """The descriptor was made non-blocking, by whoever shares it."""
+        assert self._descriptor is not None
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        poll.poll(_RETRY_SECONDS * 1000)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        stream.flush()
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _chunks(lines: list[bytes]) -> list[tuple[int, int]]:
+    """Ranges of whole lines, each of about `_CHUNK_BYTES` at most unless one line alone is longer."""
+    chunks: list[tuple[int, int]] = []
+    start = size = 0
+    for index, line in enumerate(lines):
+        if size and size + len(line) > _CHUNK_BYTES:
+            chunks.append((start, index))
+            start, size = index, 0
+        size += len(line)
+    return [*chunks, (start, len(lines))]

@@ -1,0 +1,145 @@
+"""From an event and its fields to one line of text. Pure but for the clock; whatever the fields are, it never raises.
+
+Text is made safe here, once for both formats: at most 200 characters, everything that is not printable written as an
+escape (`\\n`, `\\x1b`, `\\u202e`), so that neither a terminal nor the reader of a line can be deceived.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import cache
+from types import NoneType
+from typing import TYPE_CHECKING, cast, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from daemon.operations.tracebacks import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEXT_LIMIT = 200
+
+_encode = msgspec.json.Encoder().encode
+# Values of these types are written as they are: they hold no text. Records of numbers join them when first seen.
+_SAFE: set[type] = {int, float, bool, NoneType}
+_second: tuple[int, str] = (-1, "")
+
+
+def clean(text: str) -> str:
+    """`text` from outside, fit for a log: see the module."""
+    if len(text) > TEXT_LIMIT or not text.isprintable():
+        shown = escape(text[:TEXT_LIMIT])
+        return shown if len(text) <= TEXT_LIMIT >= len(shown) else shown[: TEXT_LIMIT - 1] + "…"
+    return text
+
+
+def escape(text: str) -> str:
+    """`text` with everything that is not printable, lone surrogates included, as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def timestamp() -> str:
+    """Now in UTC, RFC 3339 with three digits."""
+    global _second
+    at = time.time_ns() // 1_000_000
+    second, prefix = _second
+    if at // 1000 != second:
+        second = at // 1000
+        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        _second = (second, prefix)
+    return f"{prefix}{at % 1000:03d}Z"
+
+
+def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:
+    """One JSON object: `timestamp`, `level`, `event`, then the fields in their order."""
+    line: dict[str, object] = {"timestamp": timestamp(), "level": level, "event": event}
+    for key, value in fields.items():
+        kind = type(value)
+        if kind is str:
+            line[key] = clean(cast("str", value))
+        elif kind in _SAFE:
+            line[key] = value
+        else:
+            _add(line, key, value)
+    return _encode(line) + b"\n"
+
+
+def console_line(level: str, event: str, fields: dict[str, object], *, colour: bool) -> bytes:
+    """For people: time of day in UTC, level, event, `key=value` of what is not null; with ANSI colours if asked."""
+    shown: dict[str, object] = {}
+    for key, value in fields.items():
+        _add(shown, key, value)
+    words = [f"{key}={_word(value)}" for key, value in shown.items() if value is not None]
+    start, end = (_COLOURS.get(level, ""), "\x1b[0m") if colour else ("", "")
+    return f"{timestamp()[11:]} {start}{level:<7}{end} {event:<22} {' '.join(words)}".rstrip().encode() + b"\n"
+
+
+def fallback_line(level: str, event: str, fields: Mapping[str, object], error: BaseException) -> bytes:
+    """What can still be said when the fields cannot be rendered."""
+    names = ", ".join(fields)
+    what = f"{type(error).__name__} while rendering {names}"
+    return _encode({"timestamp": timestamp(), "level": level, "event": event, "unrendered": clean(what)}) + b"\n"
+
+
+_COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+
+
+def _add(line: dict[str, object], key: str, value: object) -> None:
+    if key == "exc_info":
+        line.update(_exception(value))
+    else:
+        line[key] = _safe(value)
+
+
+def _exception(given: object) -> dict[str, object]:
+    """`exc_info` as Python's logging takes it: an exception, the triple, or true for the one being handled."""
+    if isinstance(given, tuple):
+        given = cast("tuple[object, ...]", given)[1]
+    elif given and not isinstance(given, BaseException):
+        given = sys.exc_info()[1]
+    if not isinstance(given, BaseException):
+        return {}
+    return {"exception": clean(f"{type(given).__name__}: {given}"), "traceback": escape(compact(given, clean))}
+
+
+def _safe(value: object) -> object:
+    """`value` with every text in it cleaned; of bytes only their number; of other records what they say of themselves
+    (those with secrets say little)."""
+    kind = type(value)
+    if kind in _SAFE:
+        return value
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{len(cast('bytes', value))} bytes"
+    if isinstance(value, Struct) and _holds_only_safe(kind):
+        _SAFE.add(kind)
+        return value
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return {clean(str(key)): _safe(part) for key, part in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe(part) for part in cast("list[object]", value)]
+    if isinstance(value, BaseException):
+        return clean(f"{kind.__name__}: {value}")
+    return clean(str(value))
+
+
+@cache
+def _holds_only_safe(record: type[Struct]) -> bool:
+    try:
+        hints = get_type_hints(record)
+    except NameError:
+        return False
+    return all(set(getattr(hints[name], "__args__", (hints[name],))) <= _SAFE for name in record.__struct_fields__)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str):
+        return value if value and not set(value) & set(' "=') else _encode(value).decode()
+    return _encode(value).decode()
