@@ -1,0 +1,67 @@
+"""The program itself: its commands, and how it ends. Exit codes: 0 done, 1 failed, 2 usage or configuration."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import click
+
+from daemon import __version__
+from daemon.cli.backup import backup
+from daemon.cli.deliveries import deliveries
+from daemon.cli.demo import demo
+from daemon.cli.events import events
+from daemon.cli.listen import listen
+from daemon.cli.serve import check_config, serve
+from daemon.cli.tenants import tenants
+from daemon.cli.tokens import tokens
+from daemon.cli.webhooks import webhooks
+
+PROGRAM = "tenant-webhooks"
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration.",
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """A self-hosted webhook sender: one process, one file, exactly one POST per event and webhook.
+
+    \b
+    See it work:          tenant-webhooks demo
+    Run it:               tenant-webhooks serve --config tenant-webhooks.toml
+    Talk to it:           tenant-webhooks webhooks list --help
+    """
+
+
+for command in (serve, check_config, backup, demo, listen, tenants, tokens, webhooks, events, deliveries):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs one command and ends the process.
+
+    A reader that goes away early (`… | head`) ends it with 1 and without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names and bodies come from outside; a terminal that cannot show a letter of them must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    code = 1
+    try:
+        cli.main(prog_name=PROGRAM)
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    sys.exit(code if _flushed() else 1)
+
+
+def _flushed() -> bool:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would be tried again, and fail loudly, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return False
+    return True

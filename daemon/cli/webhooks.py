@@ -1,0 +1,131 @@
+"""`tenant-webhooks webhooks …`: registered URLs and the events they want."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from daemon.cli.identifiers import ID, path
+from daemon.cli.options import client_command, given, list_options, list_query, present, tenant_option
+
+if TYPE_CHECKING:
+    from daemon.cli.client import Api
+    from daemon.cli.output import Output
+
+_COLUMNS = ("id", "name", "url", "events", "active", "lastDelivered", "deliveryAttempts", "lastDelivery.status")
+
+
+@click.group(short_help="Registered URLs and what they want.")
+def webhooks() -> None:
+    """Webhooks: registered URLs and the events they want.
+
+    \b
+    tenant-webhooks webhooks create https://yourapp.com/webhooks --name Production
+    tenant-webhooks webhooks ping w1X2y3Z4
+    tenant-webhooks deliveries list --webhook w1X2y3Z4
+    """
+
+
+@webhooks.command("list")
+@tenant_option
+@click.option("--active/--inactive", default=None, help="Only these.")
+@list_options
+@client_command
+def list_webhooks(
+    api: Api,
+    output: Output,
+    tenant: str | None,
+    active: bool | None,
+    limit: int | None,
+    cursor: str | None,
+    whole: bool,
+) -> None:
+    """All webhooks, deleted ones too, newest first."""
+    wanted = None if active is None else str(active).lower()
+    query = list_query(limit, cursor, whole, tenant=tenant, active=wanted)
+    output.listing(api.pages(path("webhooks"), query, whole=whole), _COLUMNS, whole=whole)
+
+
+@webhooks.command("get")
+@click.argument("webhook", type=ID)
+@client_command
+def get_webhook(api: Api, output: Output, webhook: str) -> None:
+    """One webhook."""
+    output.record(api.get(path("webhooks", webhook)))
+
+
+@webhooks.command("create")
+@click.argument("endpoint")
+@click.option("--name", help="What people call it.")
+@click.option(
+    "--event", "events", multiple=True, help="An event it wants; repeatable.  [default: onboard.session.completed]"
+)
+@click.option("--inactive", is_flag=True, help="Register it without sending to it yet.")
+@tenant_option
+@client_command
+def create_webhook(
+    api: Api,
+    output: Output,
+    endpoint: str,
+    name: str | None,
+    events: tuple[str, ...],
+    inactive: bool,
+    tenant: str | None,
+) -> None:
+    """Register ENDPOINT, the URL to send to. The answer alone shows its signing secret: keep it then.
+
+    \b
+    tenant-webhooks webhooks create https://yourapp.com/webhooks --name Production
+    """
+    document = given(url=endpoint, name=name, events=events, active=False if inactive else None)
+    output.record(api.send("POST", path("webhooks"), params=present(tenant=tenant), document=document))
+    output.note("Keep the secret now: it is not shown again.")
+
+
+@webhooks.command("update")
+@click.argument("webhook", type=ID)
+@click.option("--endpoint", help="The URL to send to from now on.")
+@click.option("--name", help="What people call it; '' takes the name away.")
+@click.option("--event", "events", multiple=True, help="The events it wants from now on; repeatable.")
+@click.option(
+    "--active/--inactive", default=None, help="Whether events are sent to it; --active revives a deleted one."
+)
+@client_command
+def update_webhook(
+    api: Api,
+    output: Output,
+    webhook: str,
+    endpoint: str | None,
+    name: str | None,
+    events: tuple[str, ...],
+    active: bool | None,
+) -> None:
+    """Change a webhook; the next published event is sent accordingly.
+
+    \b
+    tenant-webhooks webhooks update w1X2y3Z4 --endpoint https://yourapp.com/v2/webhooks
+    """
+    changes = given(url=endpoint, name=name, events=events, active=active)
+    if name == "":
+        changes["name"] = None
+    if not changes:
+        raise click.UsageError("Nothing to change: give --endpoint, --name, --event, --active or --inactive.")
+    output.record(api.send("PATCH", path("webhooks", webhook), document=changes))
+
+
+@webhooks.command("delete")
+@click.argument("webhook", type=ID)
+@client_command
+def delete_webhook(api: Api, output: Output, webhook: str) -> None:
+    """Stop sending to a webhook; what waits for it is cancelled. `update --active` revives it."""
+    api.send("DELETE", path("webhooks", webhook))
+    output.done(f"Webhook {webhook} is inactive.")
+
+
+@webhooks.command("ping")
+@click.argument("webhook", type=ID)
+@client_command
+def ping_webhook(api: Api, output: Output, webhook: str) -> None:
+    """Send webhook.ping to one webhook, now; shows the delivery, `deliveries get` how it went."""
+    output.record(api.send("POST", path("webhooks", webhook, "ping")))
