@@ -28,6 +28,11 @@ def new_event_id(at: int) -> str:
     return f"evt_{time_prefix(at)}{secrets.token_hex(10)}"
 
 
+def new_delivery_id(at: int) -> str:
+    """`dlv_`, the time, 80 random bits; fan-out makes the same form in SQL."""
+    return f"dlv_{time_prefix(at)}{secrets.token_hex(10)}"
+
+
 def new_token_id() -> str:
     """`tok_` and 64 random bits."""
     return f"tok_{secrets.token_hex(8)}"

@@ -61,7 +61,7 @@ class UpdateTenant(Command[Tenant], frozen=True):
     """Raises `NotFound`."""
 
     tenant: int
-    name: str | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
 
 
@@ -102,12 +102,12 @@ class CreateWebhook(Command[Webhook], frozen=True):
 
 
 class UpdateWebhook(Command[Webhook], frozen=True):
-    """Change what is set. `active=False` cancels what waits; `active=True` revives. Raises `NotFound`, `LimitReached`."""
+    """Change what is set: `active=False` cancels what waits, `True` revives. Raises `NotFound`, `LimitReached`."""
 
     tenant: int | None
     id: str
     url: str | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
     events: tuple[str, ...] | UnsetType = UNSET
     active: bool | UnsetType = UNSET
 

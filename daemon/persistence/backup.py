@@ -1,0 +1,68 @@
+"""A copy of a database that may be in use, marked so that a daemon on it sends nothing by itself (CONTRACT §8.2)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from daemon.persistence.database import open_reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PAGES_A_STEP = 2048
+
+
+class BackupError(Exception):
+    """No copy was made; the text says why and what to do."""
+
+
+def backup(source: Path, target: Path) -> None:
+    """Copy `source` to the new file `target` (mode 0600): consistent, checked, fsynced. Raises `BackupError`.
+
+    A daemon may be running on `source`; it is not held up."""
+    if not source.is_file():
+        raise BackupError(f"There is no database at {source}. Check storage.path.")
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        raise BackupError(f"{target} exists. Name a new file: a backup overwrites nothing.") from None
+    except OSError as error:
+        raise BackupError(f"Cannot write {target}: {error.strerror}.") from None
+    try:
+        _copy(source, target)
+        _sync(target)
+        _sync(target.absolute().parent)
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise BackupError(f"The copy of {source} to {target} failed: {error}.") from error
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    reader = open_reader(source)
+    try:
+        copy = sqlite3.connect(target, isolation_level=None)
+        try:
+            reader.execute("BEGIN")  # one snapshot: a busy daemon cannot make the copy start over
+            reader.backup(copy, pages=_PAGES_A_STEP)
+            reader.execute("COMMIT")
+            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("UPDATE meta SET value = 1 WHERE key = 'copy'")
+            (verdict,) = copy.execute("PRAGMA quick_check").fetchone()
+            if verdict != "ok":
+                raise BackupError(f"The copy is damaged ({verdict}); the database itself may be. Keep both files.")
+        finally:
+            copy.close()
+    finally:
+        reader.close()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

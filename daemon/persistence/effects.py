@@ -1,0 +1,74 @@
+"""What a transaction changes outside the file: collected as it runs, carried out after COMMIT, dropped on ROLLBACK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.persistence.backlog import Backlog, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daemon.persistence.registry import Registry
+
+
+class Effects:
+    """`cancelling` and `removing` name webhooks and tenants whose rows a sweep has to rewrite or delete;
+    `work` what the router is offered; `accepted` the events and deliveries that `Publish` stored, by tenant."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._changes: list[Callable[[], object]] = []
+        self._added: dict[int, int] = {}
+        self.registry: list[Callable[[Registry], object]] = []
+        self.cancelling: set[int] = set()
+        self.removing: set[int] = set()
+        self.work: list[Waiting] = []
+        self._reactivated: list[int] = []
+
+    def waiting_of(self, tenant: int) -> int:
+        """How many deliveries wait for the tenant, those of this transaction included."""
+        return self._backlog.of_tenant(tenant) + self._added.get(tenant, 0)
+
+    def enqueued(self, tenant: int, webhook: int, count: int) -> None:
+        """Rows became pending: they wait, and the router is told."""
+        change = Waiting(tenant, webhook, count)
+        self._added[tenant] = self._added.get(tenant, 0) + count
+        self._changes.append(lambda: self._backlog.add(change))
+        self.work.append(change)
+
+    def postponed(self, tenant: int, webhook: int, count: int) -> None:
+        """Rows became pending again; their actor, which put them back, knows of them."""
+        change = Waiting(tenant, webhook, count)
+        self._changes.append(lambda: self._backlog.add(change))
+
+    def claimed(self, tenant: int, webhook: int, count: int) -> None:
+        change = Waiting(tenant, webhook, -count)
+        self._changes.append(lambda: self._backlog.add(change))
+
+    def cancelled(self, webhook: int) -> None:
+        """All that waited for the webhook is cancelled from now on; its rows are yet to be rewritten."""
+        self._changes.append(lambda: self._backlog.clear(webhook))
+        self.cancelling.add(webhook)
+
+    def removed(self, tenant: int) -> None:
+        self._changes.append(lambda: self._backlog.clear_tenant(tenant))
+        self.registry.append(lambda registry: registry.remove_tenant(tenant))
+        self.removing.add(tenant)
+
+    def reactivated(self, tenant: int) -> None:
+        self._reactivated.append(tenant)
+
+    def carry_out(self, registry: Registry) -> dict[int, dict[int, int]]:
+        """Apply all to the registry and the backlog; returns the work to offer, tenant → webhook → count."""
+        for change in self._changes:
+            change()
+        for update in self.registry:
+            update(registry)
+        work: dict[int, dict[int, int]] = {}
+        for tenant in self._reactivated:
+            work.update(self._backlog.webhooks(tenant))
+        for offer in self.work:
+            webhooks = work.setdefault(offer.tenant, {})
+            webhooks[offer.webhook] = webhooks.get(offer.webhook, 0) + offer.count
+        return work

@@ -1,0 +1,149 @@
+"""One batch of commands, one transaction: which order they run in, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from daemon.persistence import administration, webhooks
+from daemon.persistence.commands import (
+    Command,
+    CreateTenant,
+    CreateToken,
+    CreateWebhook,
+    DeleteWebhook,
+    Ping,
+    Progress,
+    Publish,
+    Redeliver,
+    RemoveTenant,
+    RevokeToken,
+    UpdateTenant,
+    UpdateWebhook,
+)
+from daemon.persistence.effects import Effects
+from daemon.persistence.progress import progress
+from daemon.persistence.publishing import publish
+from daemon.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from daemon.persistence.backlog import Backlog
+    from daemon.settings import Limits
+
+# Codes that say the storage cannot do it now; anything else a command provokes is a bug in that command.
+_STORAGE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+    }
+)
+_ADMINISTRATION: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effects], object]] = {
+    CreateTenant: administration.create_tenant,
+    UpdateTenant: administration.update_tenant,
+    RemoveTenant: administration.remove_tenant,
+    CreateToken: administration.create_token,
+    RevokeToken: administration.revoke_token,
+}
+_WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effects, Limits], object]] = {
+    CreateWebhook: webhooks.create_webhook,
+    UpdateWebhook: webhooks.update_webhook,
+    DeleteWebhook: webhooks.delete_webhook,
+    Redeliver: webhooks.redeliver,
+    Ping: webhooks.ping,
+}
+
+
+class StorageFailed(Exception):
+    """The storage could not do it. `unknown`: the failure came so late that the work may be on disk all the same."""
+
+    def __init__(self, why: str, *, unknown: bool = False) -> None:
+        super().__init__(why)
+        self.unknown = unknown
+
+
+class Executed(Struct, frozen=True):
+    """The answers, in the order of the commands (a `Refusal` stands for itself), and what to do after the commit."""
+
+    answers: list[object]
+    effects: Effects
+
+
+def execute(
+    db: sqlite3.Connection, commands: Sequence[Command[Any]], now: int, limits: Limits, backlog: Backlog
+) -> Executed:
+    """Run the commands and commit. Outcomes and claims come first, then administration, then publishing.
+
+    Raises `StorageFailed` (rolled back), or whatever a bug in a command raises (rolled back too)."""
+    effects = Effects(backlog)
+    committing = False
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        answers = _run(db, commands, now, limits, effects)
+        committing = True
+        db.execute("COMMIT")
+    except BaseException as error:
+        _roll_back(db)
+        if isinstance(error, sqlite3.Error) and is_storage_fault(error):
+            unsynced = error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC
+            raise StorageFailed(f"{error} ({error.sqlite_errorname})", unknown=committing and unsynced) from error
+        raise
+    return Executed(answers, effects)
+
+
+def is_storage_fault(error: sqlite3.Error) -> bool:
+    """Whether the file or its disk is at fault, rather than a statement of ours."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _STORAGE_CODES
+
+
+def _run(
+    db: sqlite3.Connection, commands: Sequence[Command[Any]], now: int, limits: Limits, effects: Effects
+) -> list[object]:
+    answers: list[object] = [None] * len(commands)
+    progresses = [(index, command) for index, command in enumerate(commands) if isinstance(command, Progress)]
+    if progresses:
+        for (index, _), answer in zip(progresses, progress(db, [c for _, c in progresses], now, effects), strict=True):
+            answers[index] = answer
+    publishes: list[tuple[int, Publish]] = []
+    for index, command in enumerate(commands):
+        if isinstance(command, Publish):
+            publishes.append((index, command))
+        elif not isinstance(command, Progress):
+            answers[index] = _one(db, command, now, limits, effects)
+    if publishes:
+        stored = publish(db, [command for _, command in publishes], now, limits, effects)
+        for (index, _), answer in zip(publishes, stored, strict=True):
+            answers[index] = answer
+    return answers
+
+
+def _one(db: sqlite3.Connection, command: Command[Any], now: int, limits: Limits, effects: Effects) -> object:
+    kind = type(command)
+    try:
+        if kind in _ADMINISTRATION:
+            return _ADMINISTRATION[kind](db, command, now, effects)
+        return _WEBHOOKS[kind](db, command, now, effects, limits)
+    except Refusal as refusal:
+        return refusal
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:
+        try:
+            db.execute("ROLLBACK")
+        except sqlite3.Error:
+            # SQLite has rolled back by itself (full disk, I/O error): nothing is left to undo.
+            return

@@ -1,0 +1,127 @@
+"""What the writer does between batches, in small steps: checkpoints, sweeps, and the age of the oldest that waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.identifiers import now_ms
+from daemon.operations.logs import get_logger
+from daemon.persistence import sweeping
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from daemon.operations.metrics import Metrics
+    from daemon.persistence.effects import Effects
+
+import msgspec
+
+LOOK_SECONDS = 1.0
+_SWEEP_SECONDS_WHEN_BUSY = 0.05
+# An estimate, since sqlite3 does not tell the WAL's length: about 16 MB of it between checkpoints.
+_PAGES_BETWEEN_CHECKPOINTS = 4000
+_PAGES_OF_A_COMMIT = 8
+_PAGES_OF_A_ROW = 0.5
+_OLDEST = """
+SELECT min(d.created) FROM json_each(?) j JOIN deliveries d ON d.seq = (
+    SELECT q.seq FROM deliveries q JOIN webhooks w ON w.seq = q.webhook
+    WHERE q.finished IS NULL AND q.status = 'pending'
+    AND q.webhook = j.value AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT 1)
+"""
+
+log = get_logger()
+
+
+class Housekeeping:
+    """`oldest`: when the oldest waiting delivery was created (ms), as of the last look, or None."""
+
+    def __init__(self, connection: sqlite3.Connection, metrics: Metrics) -> None:
+        self.oldest: int | None = None
+        self._connection = connection
+        self._metrics = metrics
+        self._pages = 0.0
+        self._looked = self._swept = 0.0
+        webhooks, tenants = sweeping.left_over(connection)
+        self._cancelling = set(webhooks)
+        self._removing = set(tenants)
+
+    def committed(self, rows: int, effects: Effects) -> None:
+        self._pages += _PAGES_OF_A_COMMIT + rows * _PAGES_OF_A_ROW
+        self._cancelling |= effects.cancelling
+        self._removing |= effects.removing
+
+    def next(
+        self, now: float, *, busy: bool, waiting: Callable[[], list[int]]
+    ) -> Callable[[], Callable[[], None]] | None:
+        """The step to take now, if one is due: run it in the writer's thread, then its answer in the event loop.
+
+        `busy`: commands wait, so sweeps hold back. `waiting`: the webhooks with a backlog.
+        A step raises sqlite3.Error, and is then due again."""
+        if self._pages >= _PAGES_BETWEEN_CHECKPOINTS:
+            return self._checkpoint
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            webhooks = waiting()
+            return lambda: self._look(webhooks)
+        if busy and now - self._swept < _SWEEP_SECONDS_WHEN_BUSY:
+            return None
+        if self._cancelling:
+            self._swept = now
+            webhook = next(iter(self._cancelling))
+            return lambda: self._cancel(webhook)
+        if self._removing:
+            self._swept = now
+            tenant = next(iter(self._removing))
+            return lambda: self._remove(tenant)
+        return None
+
+    def _checkpoint(self) -> Callable[[], None]:
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+        def done() -> None:
+            self._pages = 0.0
+
+        return done
+
+    def _look(self, webhooks: list[int]) -> Callable[[], None]:
+        oldest: int | None = None
+        if webhooks:
+            (oldest,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+
+        def done() -> None:
+            self.oldest = oldest
+
+        return done
+
+    def _cancel(self, webhook: int) -> Callable[[], None]:
+        cancelled = sweeping.cancel(self._connection, webhook, now_ms())
+
+        def done() -> None:
+            self._pages += len(cancelled)
+            if not cancelled:
+                self._cancelling.discard(webhook)
+                return
+            self._metrics.cancelled(len(cancelled))
+            for row in cancelled:
+                log.info(
+                    "delivery.cancelled",
+                    tenant=row.tenant,
+                    webhook=row.webhook,
+                    delivery=row.id,
+                    event_id=row.event,
+                    event_type=row.event_type,
+                    status="cancelled",
+                )
+
+        return done
+
+    def _remove(self, tenant: int) -> Callable[[], None]:
+        more = sweeping.remove(self._connection, tenant)
+
+        def done() -> None:
+            self._pages += _PAGES_OF_A_COMMIT * 8
+            if not more:
+                self._removing.discard(tenant)
+
+        return done

@@ -1,0 +1,129 @@
+"""The two queues before the writer, as plain data: what is admitted, and what the next transaction takes.
+
+The *internal* lane (tenant actors' progress) is never refused: slots bound it. The *public* lane is bounded here, and
+its callers, one queue each, take turns, so that one publisher's flood delays another's event by one command at most.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+from daemon.persistence.commands import Command, Progress, Publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+R = TypeVar("R")
+
+BATCH_ROWS = 2000
+PUBLIC_CAPACITY = 4096
+
+
+class Ticket(Generic[R]):
+    """A command on its way: queued, then begun, then answered; `abandoned` before it has begun, it is never run."""
+
+    __slots__ = ("_answer", "_answered", "abandoned", "begun", "caller", "command", "deadline", "rows")
+
+    def __init__(self, command: Command[R], caller: object, deadline: float) -> None:
+        self.command = command
+        self.caller = caller
+        self.deadline = deadline
+        self.rows = rows(command)
+        self.begun = False
+        self.abandoned = False
+        self._answered = trio.Event()
+        self._answer: object = None
+
+    def answer(self, answer: object) -> None:
+        """Answer with a result, or with the exception that `wait` is to raise."""
+        self._answer = answer
+        self._answered.set()
+
+    @property
+    def answered(self) -> bool:
+        return self._answered.is_set()
+
+    async def settled(self) -> None:
+        """Wait for the answer without looking at it."""
+        await self._answered.wait()
+
+    async def wait(self) -> R:
+        """The result. Raises what it was answered with. Cancellation leaves the ticket as it is."""
+        await self._answered.wait()
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer  # pyright: ignore[reportReturnType] -- execution answers each command with its R
+
+
+def rows(command: Command[Any]) -> int:
+    """About how many rows the command writes, before its fan-out is known."""
+    if isinstance(command, Progress):
+        return len(command.finished) + len(command.postponed) + sum(claim.limit for claim in command.claims)
+    if isinstance(command, Publish):
+        return 2 * len(command.events)
+    return 4
+
+
+class Lanes:
+    def __init__(self, capacity: int = PUBLIC_CAPACITY) -> None:
+        self._capacity = capacity
+        self._internal: deque[Ticket[Any]] = deque()
+        self._public: dict[object, deque[Ticket[Any]]] = {}
+        self._waiting = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._internal or self._public)
+
+    @property
+    def public_waiting(self) -> int:
+        return self._waiting
+
+    def put_internal(self, ticket: Ticket[Any]) -> None:
+        self._internal.append(ticket)
+
+    def put_back(self, tickets: Iterable[Ticket[Any]]) -> None:
+        """Internal tickets whose transaction failed go to the front, in their order."""
+        self._internal.extendleft(reversed(list(tickets)))
+
+    def put_public(self, ticket: Ticket[Any]) -> bool:
+        """False when the lane is full: the ticket was not taken."""
+        if self._waiting >= self._capacity:
+            return False
+        self._waiting += 1
+        self._public.setdefault(ticket.caller, deque()).append(ticket)
+        return True
+
+    def take(self, now: float) -> list[Ticket[Any]]:
+        """What the next transaction runs: internal first, then callers in turn, about `BATCH_ROWS` rows, or one larger
+        command alone. Drops tickets that are abandoned or past their deadline at `now`."""
+        taken: list[Ticket[Any]] = []
+        room = BATCH_ROWS
+        while self._internal and (not taken or self._internal[0].rows <= room):
+            ticket = self._internal.popleft()
+            taken.append(ticket)
+            room -= ticket.rows
+        while self._public:
+            caller, queue = next(iter(self._public.items()))
+            ticket = queue[0]
+            stale = ticket.abandoned or ticket.deadline <= now
+            if not stale and taken and ticket.rows > room:
+                break
+            queue.popleft()
+            self._waiting -= 1
+            del self._public[caller]
+            if queue:
+                self._public[caller] = queue
+            if not stale:
+                taken.append(ticket)
+                room -= ticket.rows
+        return taken
+
+    def take_public(self) -> list[Ticket[Any]]:
+        """Everything in the public lane, to be refused."""
+        taken = [ticket for queue in self._public.values() for ticket in queue]
+        self._public.clear()
+        self._waiting = 0
+        return taken
