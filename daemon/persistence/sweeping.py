@@ -27,7 +27,8 @@ _TENANT_TABLES = (
     ("subscriptions", "webhook IN (SELECT webhook FROM subscriptions WHERE tenant = ?1 LIMIT ?2) AND tenant = ?1"),
     (
         "secrets",
-        "webhook IN (SELECT s.webhook FROM webhooks w JOIN secrets s ON s.webhook = w.seq WHERE w.tenant = ?1 LIMIT ?2)",
+        """webhook IN (SELECT s.webhook FROM webhooks w JOIN secrets s ON s.webhook = w.seq
+                       WHERE w.tenant = ?1 LIMIT ?2)""",
     ),
     ("webhooks", "seq IN (SELECT seq FROM webhooks WHERE tenant = ?1 LIMIT ?2)"),
     ("tokens", "seq IN (SELECT seq FROM tokens WHERE tenant = ?1 LIMIT ?2)"),
