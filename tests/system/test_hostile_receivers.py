@@ -72,7 +72,7 @@ class Run:
         self.webhooks: dict[str, dict[str, Any]] = {}
         self.bystander_waits: list[float] = []
         self.flood = hostile.Flood()
-        self.backlog = hostile.FullBacklog()
+        self.deaf_port = 0
         self.own_port = 0
 
 
@@ -113,7 +113,7 @@ CASES = {
     "no handshake": Case(hostile.takes_no_handshake, "failed", error="tls_failed", url=lambda _: "https"),
     "plain HTTP on a TLS port": Case(hostile.speaks_plain_http, "failed", error="tls_failed", url=lambda _: "https"),
     "nobody listens": unreachable(lambda _: f"http://127.0.0.1:{hostile.unused_port()}/", "connect_refused"),
-    "SYN is not answered": unreachable(lambda run: f"http://127.0.0.1:{run.backlog.port}/", "connect_timeout"),
+    "SYN is not answered": unreachable(lambda run: f"http://127.0.0.1:{run.deaf_port}/", "connect_timeout"),
     "no such name": unreachable(lambda _: "http://nobody.invalid/", "dns_failed"),
     "name of a private address": unreachable(lambda _: "http://localhost/", "blocked_address", tenant="strict"),
     "name of the daemon itself": unreachable(lambda run: f"http://localhost:{run.own_port}/", "blocked_address"),
@@ -165,8 +165,8 @@ async def go_on_publishing(caller: Api, receiver: Receiver) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("hostile")
-    trio.run(put_all_at_once, Authority(folder), folder)
-    run.backlog.close()
+    with hostile.port_that_answers_no_syn() as run.deaf_port:
+        trio.run(put_all_at_once, Authority(folder), folder)
 
 
 @pytest.mark.parametrize("name", CASES)

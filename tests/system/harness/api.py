@@ -27,10 +27,10 @@ class Api:
     async def aclose(self) -> None:
         await self.client.aclose()
 
-    async def request(self, method: str, path: str, json: object = None, **query: object) -> httpx.Response:
+    async def request(self, method: str, path: str, json: object = None, **query: str | int) -> httpx.Response:
         return await self.client.request(method, path, json=json, params=query or None)
 
-    async def ask(self, method: str, path: str, json: object = None, **query: object) -> Any:
+    async def ask(self, method: str, path: str, json: object = None, **query: str | int) -> Any:
         answer = await self.request(method, path, json, **query)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
@@ -49,7 +49,7 @@ class Api:
         """Publish as one batch; the 202's items in order."""
         return (await self.ask("POST", "/v1/events", {"events": list(events)}))["data"]
 
-    async def deliveries(self, webhook: str | None = None, **query: object) -> list[Json]:
+    async def deliveries(self, webhook: str | None = None, **query: str | int) -> list[Json]:
         """All deliveries that match, over every page, newest first."""
         path = "/v1/deliveries" if webhook is None else f"/v1/webhooks/{webhook}/deliveries"
         found: list[Json] = []
@@ -64,7 +64,7 @@ class Api:
     async def delivery(self, delivery: str) -> Json:
         return await self.ask("GET", f"/v1/deliveries/{delivery}")
 
-    async def settled(self, *, within: float = 10, **query: object) -> None:
+    async def settled(self, *, within: float = 10, **query: str | int) -> None:
         """Wait until no delivery is pending or sending."""
 
         async def none_left() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import struct
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,6 +13,8 @@ import trio
 from harness.receiver import OK, response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.receiver import Behaviour, Connection
 
 MEBIBYTE = 1 << 20
@@ -120,22 +123,18 @@ async def speaks_plain_http(connection: Connection) -> None:
     await connection.send(response("HTTP/1.1 400 Bad Request\nContent-Length: 0"))
 
 
-class FullBacklog:
-    """A listening port that accepts nothing and whose queue is full: a SYN is never answered."""
-
-    def __init__(self) -> None:
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(0)
-        self.port: int = self._listener.getsockname()[1]
-        self._fillers = [socket.socket() for _ in range(4)]
-        for filler in self._fillers:
+@contextmanager
+def port_that_answers_no_syn() -> Iterator[int]:
+    """A listening port that accepts nothing and whose queue is full, so that the kernel drops what comes."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = held.enter_context(socket.socket())
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
-
-    def close(self) -> None:
-        for held in (self._listener, *self._fillers):
-            held.close()
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def unused_port() -> int:
