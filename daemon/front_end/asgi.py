@@ -1,0 +1,82 @@
+"""Between our connections and Quart: a body that is read when the handler asks for it, and no task beside the handler.
+
+Stock quart-trio runs two tasks a request, takes in the whole body whether or not anybody wants it, and cancels the
+handler while its response is still being written (canary: test_server_canary).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+from quart_trio.wrappers import TrioRequest
+from quart_trio.wrappers.request import TrioBody
+from werkzeug.exceptions import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+
+
+class Body(TrioBody):
+    """A request's body: awaited or iterated, it is read as far as needed, up to the limit of its request.
+
+    Raises RequestEntityTooLarge (413) as soon as a declared or read length is over the limit, BadRequest when the
+    client left before the end. One task reads it.
+    """
+
+    _source: ASGIReceiveCallable | None = None
+
+    def pull_from(self, source: ASGIReceiveCallable) -> None:
+        self._source = source
+
+    def __await__(self) -> Generator[object, None, bytes]:
+        return self._whole().__await__()
+
+    async def __anext__(self) -> bytes:
+        while not self._data and not self._complete.is_set() and self._must_raise is None:
+            await self._pull()
+        return await super().__anext__()
+
+    async def _whole(self) -> bytes:
+        while not self._complete.is_set() and self._must_raise is None:
+            await self._pull()
+        if self._must_raise is not None:
+            raise self._must_raise
+        return bytes(self._data)
+
+    async def _pull(self) -> None:
+        if self._source is None:
+            await self._complete.wait()
+            return
+        message = await self._source()
+        if message["type"] == "http.request":
+            self.append(message["body"])
+            if not message["more_body"]:
+                self.set_complete()
+        else:
+            self._must_raise = BadRequest("The connection ended before the body of the request did.")
+
+
+class Request(TrioRequest):
+    body_class = Body
+    body: Body
+
+
+class HTTPConnection(TrioASGIHTTPConnection):
+    """One request through Quart, in the task that calls it. A client that leaves does not cancel the handler."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        request = self._create_request_from_scope(send)
+        assert isinstance(request, Request)
+        request.body.pull_from(receive)
+        await self._send_response(send, await self.app.handle_request(request))
+
+
+class Application(QuartTrio):
+    """A Quart application as `Server` serves it best. It runs on any ASGI server."""
+
+    asgi_http_class = HTTPConnection
+    request_class = Request
