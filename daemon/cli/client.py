@@ -142,7 +142,7 @@ def parse_url(url: str) -> tuple[str, str | None]:
         return "http://localhost", path
     try:
         parsed = URL(url)
-        usable = parsed.scheme in ("http", "https") and bool(parsed.host)
+        usable = parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) <= 65535
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:

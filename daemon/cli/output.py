@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, TextIO, cast
 
 import click
@@ -67,14 +68,16 @@ class Output:
                 self.note(f"There are more: --all, or --cursor {printable(page.next)}")
 
     def _json_list(self, pages: Iterator[bytes], *, whole: bool) -> None:
-        first = next(pages)
+        first = next(pages)  # before anything is written: an error leaves stdout empty
         if not whole:
             _write(sys.stdout, first, b"\n")
             return
-        _write(sys.stdout, b'{"data":[', _items(first))
-        for body in pages:
-            items = _items(body)
-            _write(sys.stdout, b"," if items else b"", items)
+        _write(sys.stdout, b'{"data":[')
+        between = b""
+        for body in chain([first], pages):
+            if items := _items(body):
+                _write(sys.stdout, between, items)
+                between = b","
         _write(sys.stdout, b'],"next":null}\n')
 
     def failure(self, failure: Failure) -> None:
