@@ -165,13 +165,15 @@ def _decode_list(given: _Given, bounds: list[Meta], parse: Callable[[str], objec
 
 
 def _listed(text: object) -> object:
+    """A JSON list, or texts between commas; `[::1]:80` is one of those."""
     assert isinstance(text, str)
-    if not text.lstrip().startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return json.loads(text)
+        given: object = json.loads(text)
     except ValueError:
-        return text
+        given = None
+    if isinstance(given, list):
+        return cast("list[object]", given)
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _decode_tenants(given: _Given) -> dict[str, TenantEgress]:
