@@ -70,9 +70,7 @@ def failed(delivery: Claimed, *, at: int = 2000) -> Finished:
 @asynccontextmanager
 async def running(path: Path, limits: Limits | None = None, *, least_free: int = 0) -> AsyncIterator[Store]:
     store = Store(
-        Persistence(
-            open_writer(path), path, StorageSettings(min_free_bytes=least_free), limits or Limits(), Metrics()
-        )
+        Persistence(open_writer(path), path, StorageSettings(min_free_bytes=least_free), limits or Limits(), Metrics())
     )
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:

@@ -10,7 +10,6 @@ from daemon.persistence import queries
 from daemon.persistence.commands import Claim, DeleteWebhook, Ping, Progress, Redeliver, RemoveTenant, UpdateTenant
 from daemon.persistence.commands import UpdateWebhook as Update
 from daemon.persistence.queries import DeliveryFilter
-
 from tests.storage.stores import PATIENCE, Store, failed, running, succeeded
 
 if TYPE_CHECKING:

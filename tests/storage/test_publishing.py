@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.model import Status
 from daemon.persistence import queries
 from daemon.persistence.commands import DeleteWebhook, Publish, UpdateTenant
 from daemon.persistence.queries import DeliveryFilter
 from daemon.refusals import BacklogFull, FanOutTooLarge, IdempotencyConflict, StorageUnavailable, TenantInactive
 from daemon.settings import Limits
-
 from tests.storage.stores import PATIENCE, Store, new_event, running
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from daemon.model import Status
 
 
 async def count(store: Store, status: Status = "pending") -> int:
