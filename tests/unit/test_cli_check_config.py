@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ VALUES = VALUE | st.lists(VALUE) | st.dictionaries(TEXT, st.dictionaries(TEXT, s
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("TENANT_WEBHOOKS_")]:
         monkeypatch.delenv(name)
 
