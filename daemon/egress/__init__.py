@@ -6,6 +6,7 @@ from daemon.egress.exchange import Exchange
 from daemon.egress.faults import EgressError, LocalFault
 from daemon.egress.guard import refuse_literal
 from daemon.egress.policy import AddressPolicy
+from daemon.egress.request import request_head
 from daemon.egress.resolver import Resolver
 from daemon.egress.transport import EgressTransport
 from daemon.egress.url import ParsedTarget, UrlError, check_url
@@ -21,4 +22,5 @@ __all__ = [
     "UrlError",
     "check_url",
     "refuse_literal",
+    "request_head",
 ]

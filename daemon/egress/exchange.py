@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from time import perf_counter
+from typing import Literal
+
+from msgspec import Struct, field
+
+Phase = Literal["resolve", "connect", "tls", "send", "head", "body"]
 
 
 class Exchange(Struct):
@@ -13,7 +18,8 @@ class Exchange(Struct):
     Filled in, also when the attempt fails or is cancelled: phase durations in milliseconds, None for a phase that did
     not happen (`first_byte` and `total` count from the attempt's start); `remote_address` as `host:port`, never one
     that was blocked; `reused`: over a kept connection; `wrote`: a byte of the request may have left;
-    `truncated`: the response's body was longer than what was kept, or was not read to its end.
+    `truncated`: the response's body was longer than what was kept, or was not read to its end; `phase`: what was going
+    on last; from `body` on the status line has decided. `started` is its own: `time.perf_counter()` at the start.
     """
 
     key: int
@@ -28,3 +34,9 @@ class Exchange(Struct):
     reused: bool = False
     wrote: bool = False
     truncated: bool = False
+    phase: Phase = "resolve"
+    started: float = field(default_factory=perf_counter)
+
+    def elapsed(self, since: float | None = None) -> float:
+        """Milliseconds since the start, or since the `perf_counter()` instant `since`."""
+        return (perf_counter() - (self.started if since is None else since)) * 1000

@@ -1,10 +1,32 @@
-"""Names to addresses."""
+"""Names to addresses: the system's resolver in threads of its own, shared fairly.
+
+`getaddrinfo` cannot be cancelled: a name server that never answers holds a thread for as long as the system's resolver
+likes. So threads are counted by tenant, and equal questions asked at the same moment share one.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+import socket
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from daemon.egress.faults import EgressError, LocalFault, is_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import outcome
 
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
+Question = tuple[str, str, int]
+
+THREADS: Final = 256
+THREADS_PER_TENANT: Final = 4
+SHARED_FOR: Final = 1.0
 
 
 class Resolver(Protocol):
@@ -13,3 +35,166 @@ class Resolver(Protocol):
 
         Raises EgressError (`dns_failed`) or LocalFault. Has no deadline of its own; cancellation leaves nothing."""
         ...
+
+
+def look_up(host: str, port: int) -> list[SockAddr]:
+    """Blocking `getaddrinfo`, each address once, in the system's order (RFC 6724). Raises OSError."""
+    # As bytes: a str would go through Python's old IDNA codec.
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    wanted = (socket.AF_INET, socket.AF_INET6)
+    addresses: dict[SockAddr, None] = {}
+    for family, _, _, _, address in found:
+        if family in wanted:
+            addresses[address] = None  # type: ignore[index]  # typeshed's union has a third kind, for no-IPv6 builds
+    return list(addresses)
+
+
+class _LookUp:
+    __slots__ = ("answer", "done", "question", "since", "started", "waiting")
+
+    def __init__(self, question: Question, now: float) -> None:
+        self.question = question
+        self.since = now
+        self.done = trio.Event()
+        self.started = False
+        self.waiting = 0
+        self.answer: outcome.Outcome[list[SockAddr]] | None = None
+
+
+class SystemResolver:
+    """`Resolver` on `look_up`. At most `threads` look-ups run, `per_tenant` of one tenant; the last quarter is open
+    only to tenants that have none running, and a free thread goes to the waiting tenant with the fewest.
+
+    A look-up that everybody has stopped waiting for never begins; one that runs goes on, counted, until it ends."""
+
+    def __init__(
+        self,
+        *,
+        threads: int = THREADS,
+        per_tenant: int = THREADS_PER_TENANT,
+        look_up: Callable[[str, int], list[SockAddr]] = look_up,
+    ) -> None:
+        self._threads = threads
+        self._per_tenant = per_tenant
+        self._look_up = look_up
+        self._shared: dict[Question, _LookUp] = {}
+        self._queued: dict[str, deque[_LookUp]] = {}
+        self._running: dict[str, int] = {}
+        self._total = 0
+
+    @property
+    def running(self) -> int:
+        """Threads in use."""
+        return self._total
+
+    async def resolve(self, host: str, port: int, tenant: str) -> list[SockAddr]:
+        question = (tenant, host, port)
+        look_up = self._shared.get(question)
+        now = trio.current_time()
+        # One that has been running for long may hang on a name server that has come back since.
+        if look_up is None or look_up.done.is_set() or (look_up.started and now - look_up.since > SHARED_FOR):
+            look_up = self._begin(question, now)
+        look_up.waiting += 1
+        try:
+            await look_up.done.wait()
+        finally:
+            look_up.waiting -= 1
+            if not look_up.waiting and not look_up.started:
+                self._forget(look_up)
+        assert look_up.answer is not None
+        return _judged(host, look_up.answer)
+
+    def _begin(self, question: Question, now: float) -> _LookUp:
+        look_up = self._shared[question] = _LookUp(question, now)
+        tenant = question[0]
+        if self._may_run(tenant):
+            self._start(look_up)
+        else:
+            self._queued.setdefault(tenant, deque()).append(look_up)
+        return look_up
+
+    def _may_run(self, tenant: str) -> bool:
+        running = self._running.get(tenant, 0)
+        if self._total >= self._threads or running >= self._per_tenant:
+            return False
+        return running == 0 or self._total < self._threads * 3 // 4
+
+    def _start(self, look_up: _LookUp) -> None:
+        tenant, host, port = look_up.question
+        look_up.started = True
+        look_up.since = trio.current_time()
+        self._running[tenant] = self._running.get(tenant, 0) + 1
+        self._total += 1
+        token = trio.lowlevel.current_trio_token()
+
+        def answered(answer: outcome.Outcome[list[SockAddr]]) -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._finish, look_up, answer)
+
+        trio.lowlevel.start_thread_soon(lambda: self._look_up(host, port), answered, "look-up")
+
+    def _finish(self, look_up: _LookUp, answer: outcome.Outcome[list[SockAddr]]) -> None:
+        tenant = look_up.question[0]
+        look_up.answer = answer
+        look_up.done.set()
+        if self._shared.get(look_up.question) is look_up:
+            del self._shared[look_up.question]
+        self._total -= 1
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while able := [tenant for tenant in self._queued if self._may_run(tenant)]:
+            tenant = min(able, key=lambda each: self._running.get(each, 0))
+            queue = self._queued[tenant]
+            look_up = queue.popleft()
+            if not queue:
+                del self._queued[tenant]
+            self._start(look_up)
+
+    def _forget(self, look_up: _LookUp) -> None:
+        tenant = look_up.question[0]
+        queue = self._queued[tenant]
+        queue.remove(look_up)
+        if not queue:
+            del self._queued[tenant]
+        if self._shared.get(look_up.question) is look_up:
+            del self._shared[look_up.question]
+
+
+def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> list[SockAddr]:
+    try:
+        addresses = answer.unwrap()
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_MEMORY or not _has_descriptors():
+            raise LocalFault(f"{host} could not be looked up: no memory or no descriptor left.") from None
+        raise EgressError("dns_failed", f"{host} {_GAIERROR.get(error.errno or 0, _OTHERWISE)}.") from None
+    except OSError as error:
+        if is_local(error):
+            raise LocalFault(f"{host} could not be looked up: {os.strerror(error.errno or 0).lower()}.") from None
+        raise EgressError("dns_failed", f"{host} {_OTHERWISE}.") from None
+    except UnicodeError:
+        raise EgressError("dns_failed", f"{host} is not a name that can be looked up.") from None
+    if not addresses:
+        raise EgressError("dns_failed", f"{host} {_GAIERROR[socket.EAI_NONAME]}.")
+    return addresses
+
+
+def _has_descriptors() -> bool:
+    """The system's resolver says "no such name" when it cannot open its own socket."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
+
+
+_OTHERWISE = "could not be looked up"
+_GAIERROR = {
+    socket.EAI_NONAME: "does not exist, or has no address",
+    socket.EAI_NODATA: "has no address",
+    socket.EAI_AGAIN: "could not be looked up: its name server did not answer",
+    socket.EAI_FAIL: "could not be looked up: its name server failed",
+}

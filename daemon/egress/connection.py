@@ -1,0 +1,144 @@
+"""One HTTP/1.1 connection: sends a request, reads its response, one at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from daemon.egress.faults import EgressError, LocalFault, is_local
+from daemon.egress.response import Malformed, ResponseReader
+
+if TYPE_CHECKING:
+    from daemon.egress.exchange import Exchange
+    from daemon.egress.wire import Wire
+
+Origin = tuple[str, str, int]
+
+MAX_BODY: Final = 64 * 1024
+BODY_SECONDS: Final = 2.0
+
+
+class Stale(Exception):
+    """A kept connection turned out to be closed before a byte of the request left."""
+
+
+class Connection:
+    """Owns its wire. `origin` (scheme, host, port) and `remote` (`host:port`) never change; `key` and
+    `expires` belong to whoever keeps it between requests. After a failure or a cancellation only `close` is left."""
+
+    __slots__ = ("_unsent", "_wire", "expires", "key", "origin", "reader", "remote")
+
+    def __init__(self, wire: Wire, origin: Origin, remote: str) -> None:
+        self._wire = wire
+        self._unsent = False
+        self.origin = origin
+        self.remote = remote
+        self.reader = ResponseReader()
+        self.key = 0
+        self.expires = 0.0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow: this one was sent and its response read, both to the end."""
+        return self.reader.reusable and not self._unsent
+
+    def close(self) -> None:
+        self._wire.close()
+        self.reader.close()
+
+    async def request(self, message: bytes, exchange: Exchange, keep: int, scope: trio.CancelScope) -> None:
+        """Sends `message` and reads the response into `reader`, keeping `keep` bytes of its body.
+
+        Returns once the final head is read and the body is too, or its bounds are reached (64 KiB, 2 s, `scope`'s
+        deadline, which it may bring forward). Raises EgressError before that head; Stale or LocalFault if not one byte
+        was written; Cancelled by `scope`, also during the body: `reader.status` tells."""
+        wire = self._wire
+        self.reader.begin(keep)
+        exchange.phase = "send"
+        if exchange.reused and not wire.quiet():
+            raise Stale
+        try:
+            sent = wire.send(message)
+        except OSError as error:
+            if exchange.reused:
+                raise Stale from None
+            if is_local(error):
+                raise LocalFault(f"The request could not be sent: {error.strerror}.") from None
+            raise EgressError("send_failed", f"{self.remote} closed the connection before the request.") from None
+        exchange.wrote = True
+        if sent < len(message):
+            await self._send_and_read_head(memoryview(message)[sent:], exchange)
+        else:
+            exchange.phase = "head"
+            await self._read_head(exchange)
+        if not self.reader.complete:
+            await self._read_body(exchange, scope)
+
+    async def _read_head(self, exchange: Exchange) -> None:
+        reader = self.reader
+        receive = self._wire.receive
+        while not reader.status:
+            try:
+                data = await receive()
+            except OSError as error:
+                raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
+            if not data:
+                raise self._lost(exchange, "The receiver closed the connection")
+            if exchange.first_byte is None:
+                exchange.first_byte = exchange.elapsed()
+            try:
+                reader.feed(data)
+            except Malformed as error:
+                raise EgressError("invalid_response", f"The receiver's response is not acceptable: {error}.") from None
+
+    def _lost(self, exchange: Exchange, how: str) -> EgressError:
+        if exchange.phase == "send":
+            return EgressError("send_failed", f"{how} before the whole request was sent.")
+        if exchange.first_byte is None:
+            return EgressError("connection_lost", f"{how} without answering.")
+        return EgressError("connection_lost", f"{how} in the middle of the response's head.")
+
+    async def _send_and_read_head(self, rest: memoryview, exchange: Exchange) -> None:
+        """An answer may come before the request is sent (413, say): it counts, and nothing more is sent."""
+        self._unsent = True
+        failure: EgressError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_rest, rest, exchange)
+            try:
+                await self._read_head(exchange)
+            except EgressError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _send_rest(self, rest: memoryview, exchange: Exchange) -> None:
+        wire = self._wire
+        while rest:
+            await wire.writable()
+            try:
+                rest = rest[wire.send(rest) :]
+            except OSError:
+                # What the receiver said before it stopped listening may be there still: reading decides.
+                return
+        self._unsent = False
+        exchange.phase = "head"
+
+    async def _read_body(self, exchange: Exchange, scope: trio.CancelScope) -> None:
+        reader = self.reader
+        exchange.phase = "body"
+        scope.deadline = min(scope.deadline, trio.current_time() + BODY_SECONDS)
+        while not reader.complete and not reader.broken and reader.seen <= MAX_BODY:
+            try:
+                data = await self._wire.receive()
+            except OSError:
+                return
+            if not data:
+                reader.end()
+                return
+            reader.feed(data)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,123 @@
+"""Bytes over a connected socket, plain or TLS, on Trio's readiness waits: one system call a step."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    import socket
+
+CHUNK: Final = 16 * 1024
+
+
+class Wire(Protocol):
+    """One connected socket. Cancelling a wait leaves it usable for `close` only."""
+
+    def send(self, data: memoryview | bytes) -> int:
+        """Sends what fits without waiting; 0 if nothing does. Raises OSError."""
+        ...
+
+    async def writable(self) -> None:
+        """Waits until `send` is worth another try."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next bytes; empty when the peer has closed. Raises OSError."""
+        ...
+
+    def quiet(self) -> bool:
+        """Whether nothing has come since the last response: neither the peer's close nor bytes nobody asked for."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class PlainWire:
+    __slots__ = ("_socket",)
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def send(self, data: memoryview | bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def writable(self) -> None:
+        await trio.lowlevel.wait_writable(self._socket)
+
+    async def receive(self) -> bytes:
+        # The answer is never there yet when we ask, so waiting first saves a call.
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(CHUNK)
+            except BlockingIOError:
+                continue
+
+    def quiet(self) -> bool:
+        try:
+            self._socket.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class TlsWire:
+    __slots__ = ("_sending", "_socket")
+
+    def __init__(self, shaken: ssl.SSLSocket) -> None:
+        self._socket = shaken
+        self._sending = False
+
+    def send(self, data: memoryview | bytes) -> int:
+        self._sending = False
+        try:
+            return self._socket.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            self._sending = True
+            return 0
+
+    async def writable(self) -> None:
+        await trio.lowlevel.wait_writable(self._socket)
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                return self._socket.recv(CHUNK)
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(self._socket)
+            except ssl.SSLWantWriteError:
+                # A key update wants to be answered; a sender that waits already will flush it.
+                if self._sending:
+                    await trio.lowlevel.wait_readable(self._socket)
+                else:
+                    await trio.lowlevel.wait_writable(self._socket)
+
+    def quiet(self) -> bool:
+        try:
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        # Says goodbye (close_notify) as far as that needs no waiting.
+        try:
+            self._socket.unwrap()
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._socket.close()
