@@ -56,27 +56,26 @@ def timestamp() -> str:
 
 
 def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:
-    """One JSON object: `timestamp`, `level`, `event`, then the fields in their order."""
+    """One JSON object: `timestamp`, `level`, `event`, then the fields in their order; `exc_info`, which is taken out of
+    `fields`, as `exception` and `traceback`."""
+    raised = _raised(fields.pop("exc_info", None))
     line: dict[str, object] = {"timestamp": timestamp(), "level": level, "event": event}
     for key, value in fields.items():
         kind = type(value)
         if kind is str:
             line[key] = clean(cast("str", value))
-        elif kind in _SAFE:
-            line[key] = value
         else:
-            _add(line, key, value)
-    return _encode(line) + b"\n"
+            line[key] = value if kind in _SAFE else _safe(value)
+    return _encode(line | raised if raised else line) + b"\n"
 
 
 def console_line(level: str, event: str, fields: dict[str, object], *, colour: bool) -> bytes:
     """For people: time of day in UTC, level, event, `key=value` of what is not null; with ANSI colours if asked."""
-    shown: dict[str, object] = {}
-    for key, value in fields.items():
-        _add(shown, key, value)
-    words = [f"{key}={_word(value)}" for key, value in shown.items() if value is not None]
+    raised = _raised(fields.pop("exc_info", None))
+    shown = {key: _safe(value) for key, value in fields.items() if value is not None} | raised
+    words = " ".join(f"{key}={_word(value)}" for key, value in shown.items())
     start, end = (_COLOURS.get(level, ""), "\x1b[0m") if colour else ("", "")
-    return f"{timestamp()[11:]} {start}{level:<7}{end} {event:<22} {' '.join(words)}".rstrip().encode() + b"\n"
+    return f"{timestamp()[11:]} {start}{level:<7}{end} {event:<22} {words}".rstrip().encode() + b"\n"
 
 
 def fallback_line(level: str, event: str, fields: Mapping[str, object], error: BaseException) -> bytes:
@@ -89,15 +88,8 @@ def fallback_line(level: str, event: str, fields: Mapping[str, object], error: B
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 
 
-def _add(line: dict[str, object], key: str, value: object) -> None:
-    if key == "exc_info":
-        line.update(_exception(value))
-    else:
-        line[key] = _safe(value)
-
-
-def _exception(given: object) -> dict[str, object]:
-    """`exc_info` as Python's logging takes it: an exception, the triple, or true for the one being handled."""
+def _raised(given: object) -> dict[str, str]:
+    """`given` as Python's logging takes it: an exception, the triple, or true for the one being handled."""
     if isinstance(given, tuple):
         given = cast("tuple[object, ...]", given)[1]
     elif given and not isinstance(given, BaseException):
