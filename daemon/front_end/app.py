@@ -1,0 +1,161 @@
+"""The API as a Quart application: match, check in the order of CONTRACT §7, call the handler of the route, record.
+
+Quart carries requests and responses; matching and dispatch are ours. Its own would read the Host header, know one
+set of routes for all listeners, and cost 30 µs a request in contexts and signals that nothing here listens to.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+from quart_trio.wrappers import TrioResponse
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
+
+from daemon.front_end.asgi import Application
+from daemon.front_end.checks import Asker, checked
+from daemon.front_end.problems import Problem, from_refusal
+from daemon.front_end.routes import ROUTES
+from daemon.front_end.routing import AnyRoute, House, Reply, Role, answers_on, problem_reply
+from daemon.operations.logs import get_logger
+from daemon.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from quart.wrappers import Request
+
+    from daemon.egress.policy import AddressPolicy
+    from daemon.front_end.auth import OperatorToken
+    from daemon.operations.health import Readiness
+    from daemon.operations.metrics import Metrics
+    from daemon.persistence.actor import Persistence
+    from daemon.settings import Settings
+
+PREFIXES = ("/v1/tenant", "/v1/onboard")
+"""Where the webhook routes answer too, identically (CONTRACT §2)."""
+
+ROLES: tuple[Role, ...] = ("main", "observe", "admin")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CLIENT_GONE = 499  # nginx's number: logged and counted, never sent
+_UNMATCHED = "unmatched"
+
+log = get_logger()
+
+
+class Api(Application):
+    """`handle_request` is where a bug in a handler ends: 500, its traceback in the log. It raises cancellation alone,
+    which means that the client has gone; what a command cancelled in its course leaves is the store's to say."""
+
+    def __init__(self, house: House, operator: OperatorToken, routes: Iterable[AnyRoute]) -> None:
+        super().__init__("daemon", static_folder=None, template_folder=None)
+        self.config["MAX_CONTENT_LENGTH"] = house.settings.server.max_body_bytes
+        self.config["BODY_TIMEOUT"] = None  # the connection bounds it, and knows what to do with the socket then
+        self._house = house
+        self._operator = operator
+        self._maps = {role: route_map(routes, role, house.settings) for role in ROLES}
+
+    async def handle_request(self, request: Request) -> TrioResponse:
+        began = perf_counter()
+        asker = Asker(_role(request))
+        status, failed = _CLIENT_GONE, None
+        try:
+            reply = await self._reply(request, asker)
+            status = reply.status
+        except Exception as error:
+            failed = error
+            reply = problem_reply(Problem("internal", "The daemon has a fault. What happened is in its log."))
+            status = reply.status
+        finally:
+            self._record(request, asker, status, perf_counter() - began, failed)
+        return _response(reply)
+
+    async def _reply(self, request: Request, asker: Asker) -> Reply:
+        try:
+            route, path = self._match(request, asker.role)
+            asker.route = route.path
+            call = await checked(self._house, self._operator, request, route, path, asker)
+            return await route.handler(call)
+        except Problem as problem:
+            return problem_reply(problem)
+        except Refusal as refusal:
+            return problem_reply(from_refusal(refusal))
+
+    def _match(self, request: Request, role: Role) -> tuple[AnyRoute, Mapping[str, str]]:
+        """Raises Problem `not-found`, `method-not-allowed`."""
+        adapter = self._maps[role].bind("", path_info=request.path, default_method=request.method)
+        try:
+            return adapter.match()
+        except MethodNotAllowed as error:
+            allow = ", ".join(sorted(error.valid_methods or ()))
+            detail = f"This path does not take that method. It takes {allow}."
+            raise Problem("method-not-allowed", detail, headers={"Allow": allow}) from None
+        except NotFound:
+            raise Problem(
+                "not-found", "There is no such path here. Check it, and which address it answers on."
+            ) from None
+
+    def _record(self, request: Request, asker: Asker, status: int, seconds: float, failed: Exception | None) -> None:
+        method = request.method if request.method in _METHODS else "other"  # a label takes few values
+        route = asker.route or _UNMATCHED
+        self._house.metrics.request(route, method, status, seconds)
+        fields = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "tenant": asker.tenant,
+            "token": asker.token,
+        }
+        if failed is None:
+            log.info("http.request", **fields)
+        else:
+            log.exception("http.request", **fields)
+
+
+def create_app(
+    store: Persistence,
+    settings: Settings,
+    operator: OperatorToken,
+    policy: AddressPolicy,
+    metrics: Metrics,
+    ready: Readiness,
+) -> Api:
+    """The application for all listeners: `scope["state"]["role"]` says which one a request came in through."""
+    return Api(House(store, settings, policy, metrics, ready), operator, ROUTES)
+
+
+def route_map(routes: Iterable[AnyRoute], role: Role, settings: Settings) -> Map:
+    """The paths that answer on one kind of listener, with the compatibility prefixes. Endpoints are the routes."""
+    observe_apart, admin_apart = bool(settings.server.observe_bind), bool(settings.server.admin_bind)
+    rules = [
+        Rule(path.replace("{", "<").replace("}", ">"), endpoint=route, methods=[route.method])
+        for route in routes
+        if answers_on(route.room, role, observe_apart=observe_apart, admin_apart=admin_apart)
+        for path in paths_of(route)
+    ]
+    return Map(rules, strict_slashes=True, merge_slashes=False, redirect_defaults=False)
+
+
+def paths_of(route: AnyRoute) -> list[str]:
+    """Every path template that a route answers to, its own first."""
+    others = [prefix + route.path.removeprefix("/v1") for prefix in PREFIXES] if route.prefixed else []
+    return [route.path, *others]
+
+
+def _role(request: Request) -> Role:
+    # A server that knows no roles has one kind of listener.
+    state = cast("Mapping[str, Mapping[str, Role]]", request.scope).get("state", {})
+    return state.get("role", "main")
+
+
+def _response(reply: Reply) -> TrioResponse:
+    response = TrioResponse(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")  # answers hold secrets and other people's affairs
+    if not reply.body:
+        del response.headers["Content-Type"]
+        if reply.status == 204:
+            del response.headers["Content-Length"]  # RFC 9110 §8.6
+    return response

@@ -1,0 +1,188 @@
+"""The problem types of CONTRACT §7: what each means and what to change. Served as pages, named in every error."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Kind(Struct, frozen=True):
+    """One problem type. `retry_after` (seconds) is set exactly where nothing was stored and trying again may help."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+    retry_after: int | None = None
+
+    @property
+    def type(self) -> str:
+        """The URI reference of RFC 9457 §3.1.1; the daemon serves a page there."""
+        return f"/problems/{self.slug}"
+
+
+_KINDS = (
+    Kind(
+        "not-json",
+        400,
+        "Not JSON",
+        "The body of the request could not be read as JSON text in UTF-8 (RFC 8259).",
+        "Send one JSON object. The detail says at which byte reading stopped.",
+    ),
+    Kind(
+        "unauthorized",
+        401,
+        "No valid token",
+        "The request carried no token, or one that is unknown, revoked or expired.",
+        "Send the header “Authorization: Bearer <token>” with a token that is valid now. "
+        "An operator makes one with POST /v1/tenants/{id}/tokens.",
+    ),
+    Kind(
+        "forbidden",
+        403,
+        "Not allowed",
+        "The token is valid but may not do this: it lacks the permission, names another tenant, its tenant is "
+        "inactive, or it is not accepted on this address.",
+        "Use a token with the permission that the detail names, or ask an operator.",
+    ),
+    Kind(
+        "not-found",
+        404,
+        "Not found",
+        "There is no such path, or no such object that this token may see.",
+        "Check the path and the id. An object of another tenant looks exactly like one that does not exist.",
+    ),
+    Kind(
+        "method-not-allowed",
+        405,
+        "Method not allowed",
+        "The path exists, but not with this method.",
+        "Use one of the methods that the header Allow lists.",
+    ),
+    Kind(
+        "conflict",
+        409,
+        "Conflict",
+        "The request does not fit the present state of the object, or its id is taken.",
+        "Read the object again, then do what the detail says.",
+    ),
+    Kind(
+        "idempotency-conflict",
+        409,
+        "Idempotency key used for something else",
+        "An event with this idempotency key and different content has been accepted before.",
+        "Use a new key for a new event; repeat a key only with exactly the same event.",
+    ),
+    Kind(
+        "not-finished",
+        409,
+        "Not finished",
+        "The delivery is still pending or being sent.",
+        "Wait until its status is final, then redeliver it.",
+    ),
+    Kind(
+        "webhook-inactive",
+        409,
+        "Webhook inactive",
+        "The webhook is inactive or deleted: nothing is sent to it.",
+        'Revive it with PATCH {"active": true} and try again.',
+    ),
+    Kind(
+        "tenant-inactive",
+        409,
+        "Tenant inactive",
+        "An operator has made this tenant inactive: it accepts no events.",
+        'Make it active with PATCH /v1/tenants/{id} {"active": true}, or publish for another tenant.',
+    ),
+    Kind(
+        "tenant-required",
+        422,
+        "Tenant required",
+        "An operator's token belongs to no tenant, and this request needs one.",
+        "Add ?tenant=<id> to the path or, when publishing, the field “tenant” to each event.",
+    ),
+    Kind(
+        "limit-reached",
+        409,
+        "Limit reached",
+        "One more would be over a limit of the configuration.",
+        "Remove what is not needed, or ask the operator to raise the limit that the detail names.",
+    ),
+    Kind(
+        "too-large",
+        413,
+        "Too large",
+        "The body, or one event in it, is larger than this daemon accepts.",
+        "Send less in one request, or ask the operator to raise the limit that the detail names.",
+    ),
+    Kind(
+        "unsupported-media-type",
+        415,
+        "Unsupported media type",
+        "The body is declared to be something else than JSON.",
+        "Send “Content-Type: application/json”.",
+    ),
+    Kind(
+        "invalid",
+        422,
+        "Invalid request",
+        "The body is JSON, but a field or a query parameter is missing, unknown or has a value that is not allowed.",
+        "Correct each entry of “errors”: “pointer” is its place in the body (RFC 6901), “parameter” its name in the "
+        "query.",
+    ),
+    Kind(
+        "blocked-address",
+        422,
+        "Address blocked",
+        "The URL names an address that this daemon does not connect to: only public addresses are allowed, so that "
+        "no webhook reaches into the network the daemon runs in.",
+        "Use a public address, or ask the operator to open this network with egress.allow.",
+    ),
+    Kind(
+        "fan-out-too-large",
+        422,
+        "Too many deliveries in one request",
+        "Events times matching webhooks is over limits.deliveries_per_request.",
+        "Publish fewer events in one request. The detail says how many would fit.",
+    ),
+    Kind(
+        "backlog-full",
+        503,
+        "Backlog full",
+        "As many deliveries are waiting as the daemon keeps. Nothing was stored.",
+        "Try again after the seconds in the header Retry-After. If it stays so, look which webhooks are slow.",
+        retry_after=5,
+    ),
+    Kind(
+        "storage-unavailable",
+        503,
+        "Storage unavailable",
+        "The database cannot be written or read just now. Nothing was stored.",
+        "Try again after the seconds in the header Retry-After. Operators: GET /readyz says why.",
+        retry_after=2,
+    ),
+    Kind(
+        "draining",
+        503,
+        "Shutting down",
+        "The daemon is about to stop and takes no new work. Nothing was stored.",
+        "Try again after the seconds in the header Retry-After.",
+        retry_after=5,
+    ),
+    Kind(
+        "outcome-unknown",
+        500,
+        "Outcome unknown",
+        "The request was being stored when storage stopped answering. It may or may not have been stored.",
+        "Look whether it was, before sending it again. With an idempotency key, publishing again is safe.",
+    ),
+    Kind(
+        "internal",
+        500,
+        "Internal error",
+        "The daemon has a fault. What happened is in its log.",
+        "Try again; if it happens again, tell the operator the time of the request.",
+    ),
+)
+
+KINDS = {kind.slug: kind for kind in _KINDS}

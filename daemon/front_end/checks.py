@@ -1,0 +1,88 @@
+"""What every request must pass before its handler sees it, in the order of CONTRACT §7 from 401 on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from daemon.front_end.auth import acting_for, authenticate, authorise
+from daemon.front_end.decoding import NO_BODY, check_utf8
+from daemon.front_end.problems import Problem
+from daemon.front_end.query import NoQuery, parse, typed
+from daemon.front_end.routing import Call, Finder, House, Role, Route
+from daemon.identifiers import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from quart.wrappers import Request
+
+    from daemon.front_end.auth import OperatorToken, Principal
+
+Found = TypeVar("Found")
+B = TypeVar("B")
+Q = TypeVar("Q", bound=NoQuery)
+
+
+@dataclass
+class Asker:
+    """Who asks what, as far as it is known: filled on the way, read by the log line when the request has ended."""
+
+    role: Role
+    route: str | None = None
+    tenant: str | None = None
+    token: str | None = None
+
+    def is_known(self, principal: Principal) -> None:
+        self.tenant = None if principal.tenant is None else principal.tenant.id
+        self.token = "operator" if principal.token is None else principal.token.id
+
+
+async def checked(
+    house: House,
+    operator: OperatorToken,
+    request: Request,
+    route: Route[Found, B, Q],
+    path: Mapping[str, str],
+    asker: Asker,
+) -> Call[Found, B, Q]:
+    """The call for the route's handler. Raises Problem for the first check that fails, and refusals of the store."""
+    pairs = parse(request.query_string)
+    asking = tenant = None
+    if route.access != "open" and asker.role != "observe":
+        principal = authenticate(request.headers.get("Authorization"), house.store.registry, operator, now_ms())
+        asker.is_known(principal)
+        kept_apart = asker.role == "main" and bool(house.settings.server.admin_bind)
+        authorise(principal, route.access, operator_accepted=not kept_apart)
+        named = dict(pairs).get("tenant") if "tenant" in route.query.__struct_fields__ else None
+        asking, tenant = principal.tenant, acting_for(principal, named, house.store.registry)
+    found = await route.find(Finder(house, tenant, path))
+    body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request))
+    query = typed(pairs, route.query)
+    if route.writes and "draining" in house.ready.reasons():
+        raise Problem("draining", "The daemon is about to stop. Nothing was stored; try again in a moment.")
+    return Call(house, asking, tenant, path, request.headers, found, body, query)
+
+
+async def read_json(request: Request) -> bytes:
+    """The whole body. Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
+    try:
+        raw: bytes = await request.body
+    except BadRequest:
+        raise Problem("not-json", "The body ended before it was complete.") from None
+    except RequestEntityTooLarge:
+        raise Problem("too-large", "The body is over server.max_body_bytes. Send less in one request.") from None
+    if raw:
+        _check_type(request)
+        check_utf8(raw)
+    return raw
+
+
+def _check_type(request: Request) -> None:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise Problem("unsupported-media-type", "The content type is not JSON. Send Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        raise Problem("unsupported-media-type", "Encoded bodies are not taken. Send it without Content-Encoding.")

@@ -1,0 +1,73 @@
+"""The query of a request as a typed record: every parameter known, given once and valid, or 422 with its name. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta, Struct
+
+from daemon.front_end.decoding import sentence
+from daemon.front_end.problems import Culprit, invalid
+
+Q = TypeVar("Q", bound="NoQuery")
+
+DEFAULT_LIMIT = 50
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_MOST_ERRORS = 20
+
+
+class NoQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A route without query parameters: one that is given is unknown. The root of those with some."""
+
+
+class Tenanted(NoQuery, frozen=True, kw_only=True):
+    """`tenant` names the tenant an operator acts for; a tenant's own token may name its own."""
+
+    tenant: str | None = None
+
+
+class Page(NoQuery, frozen=True, kw_only=True):
+    """`cursor` is the `next` of the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] | None = None
+    cursor: str | None = None
+
+
+class TenantedPage(Page, frozen=True, kw_only=True):
+    """A list that an operator may ask for one tenant; `tenant` as in `Tenanted`."""
+
+    tenant: str | None = None
+
+
+def parse(query: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query string as they stand (WHATWG URL §5.1)."""
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
+
+
+def typed(pairs: list[tuple[str, str]], kind: type[Q]) -> Q:
+    """The pairs as `kind`. Raises Problem `invalid` with every parameter that is unknown, repeated or not valid."""
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, int | str] = {}
+    errors: list[Culprit] = []
+    for name, value in pairs:
+        if name not in known:
+            errors.append(Culprit(f"is not a parameter of this path; {_known(list(known))}", parameter=name))
+        elif name in values:
+            errors.append(Culprit("is given twice; give it once", parameter=name))
+        else:
+            values[name] = int(value) if name == "limit" and _WHOLE_NUMBER.fullmatch(value) else value
+    for name in values:
+        try:
+            msgspec.convert(values[name], known[name].type)
+        except msgspec.ValidationError as error:
+            errors.append(Culprit(sentence(str(error)), parameter=name))
+    if errors:
+        raise invalid(errors[:_MOST_ERRORS])
+    return msgspec.convert(values, kind)
+
+
+def _known(names: list[str]) -> str:
+    return f"it takes {', '.join(names)}" if names else "it takes none"

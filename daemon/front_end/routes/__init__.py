@@ -1,0 +1,20 @@
+"""The table of all routes: the one place that says what the API is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.front_end.routes import deliveries, events, observation, pages, tenants, tokens, webhooks
+
+if TYPE_CHECKING:
+    from daemon.front_end.routing import AnyRoute
+
+ROUTES: tuple[AnyRoute, ...] = (
+    *webhooks.ROUTES,
+    *deliveries.ROUTES,
+    *events.ROUTES,
+    *tenants.ROUTES,
+    *tokens.ROUTES,
+    *observation.ROUTES,
+    *pages.ROUTES,
+)

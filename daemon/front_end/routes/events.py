@@ -1,0 +1,197 @@
+"""CONTRACT §5: publishing, one event or a batch, and looking at one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
+
+from daemon.events import SUBSCRIBABLE, PublishedEvent, fingerprint, payload
+from daemon.events import decode as decode_event
+from daemon.front_end.decoding import NO_BODY, Body, decode
+from daemon.front_end.problems import Culprit, Problem, at_pointer, invalid
+from daemon.front_end.query import NoQuery, Tenanted
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, reply
+from daemon.front_end.views import EventView, PublishedBatch, PublishedView, event_view, published_view
+from daemon.identifiers import now_ms
+from daemon.persistence import queries
+from daemon.persistence.commands import NewEvent, Publish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.model import Event
+
+KEY_HEADER = "Idempotency-Key"
+_KEY = re.compile("[!-~]{1,255}")
+_MOST_ERRORS = 20
+
+
+class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """`events`: 1 to limits.batch_events of them."""
+
+    events: list[PublishedEvent]
+
+
+class _Peek(Struct, frozen=True):
+    events: Raw | UnsetType = UNSET
+
+
+class _RawBatch(Struct, frozen=True, forbid_unknown_fields=True):
+    events: list[Raw]
+
+
+class Submission(Struct, frozen=True):
+    """The events of a request, each as its own JSON text, and whether they came as a batch."""
+
+    events: list[bytes | Raw]
+    batch: bool
+
+    def pointer(self, index: int) -> str:
+        return f"/events/{index}" if self.batch else ""
+
+
+_peek = msgspec.json.Decoder(_Peek)
+_batch = msgspec.json.Decoder(_RawBatch)
+
+
+def split(raw: bytes) -> Submission:
+    """A body with `events` is a batch, any other one event. Raises Problem `not-json`, `invalid`."""
+    if decode(_peek.decode, raw).events is UNSET:
+        return Submission([raw.strip()], batch=False)
+    return Submission([*decode(_batch.decode, raw).events], batch=True)
+
+
+async def find_event(finder: Finder) -> Event:
+    """Raises Problem `not-found`, in the same words for another tenant's."""
+    return found(await finder.house.store.read(queries.event, finder.path["id"], finder.owner))
+
+
+async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
+    submission = call.body
+    events = _decoded(submission, call.house.settings.limits.event_bytes, call.house.settings.limits.batch_events)
+    _check_tenants(call, submission, events)
+    events = _with_key(submission, events, call.headers.get(KEY_HEADER))
+    tenants = [_tenant(call, event, submission.pointer(index)) for index, event in enumerate(events)]
+    now = now_ms()
+    new = [
+        NewEvent(
+            tenant=tenant,
+            type=event.event,
+            payload=payload(event, now),
+            idempotency_key=event.idempotency_key,
+            fingerprint=None if event.idempotency_key is None else fingerprint(raw),
+        )
+        for tenant, event, raw in zip(tenants, events, submission.events, strict=True)
+    ]
+    published = await call.house.execute(Publish(new, submission.batch))
+    views = [published_view(event) for event in published]
+    return reply(PublishedBatch(views) if submission.batch else views[0], 202)
+
+
+async def get(call: Call[Event, None, NoQuery]) -> Reply:
+    deliveries = await call.house.store.read(queries.event_deliveries, call.object.seq)
+    return reply(event_view(call.object, deliveries))
+
+
+def _decoded(submission: Submission, most_bytes: int, most_events: int) -> list[PublishedEvent]:
+    """Raises Problem `too-large` for an event over `most_bytes`, `not-json`, `invalid` with every culprit."""
+    for index, raw in enumerate(submission.events):
+        if len(bytes(raw)) > most_bytes:
+            pointer = submission.pointer(index)
+            raise at_pointer("too-large", pointer, f"has more than {most_bytes} bytes (limits.event_bytes); send less")
+    if not submission.events:
+        raise at_pointer("invalid", "/events", "names no event; send at least one")
+    if len(submission.events) > most_events:
+        raise at_pointer("invalid", "/events", f"has more than {most_events} items (limits.batch_events); send fewer")
+    events: list[PublishedEvent] = []
+    errors: list[Culprit] = []
+    for index, raw in enumerate(submission.events):
+        pointer = submission.pointer(index)
+        try:
+            event = decode(decode_event, raw, prefix=pointer)
+        except Problem as problem:
+            if problem.slug != "invalid":
+                raise
+            errors.extend(problem.document.errors)
+            continue
+        events.append(event)
+        if event.event not in SUBSCRIBABLE:
+            known = ", ".join(sorted(SUBSCRIBABLE))
+            errors.append(Culprit(f"is not an event to publish; there is {known}", pointer=f"{pointer}/event"))
+    if errors:
+        raise invalid(errors[:_MOST_ERRORS])
+    return events
+
+
+def _check_tenants(
+    call: Call[None, Submission, Tenanted], submission: Submission, events: Sequence[PublishedEvent]
+) -> None:
+    """Raises Problem `forbidden` if a tenant publishes for another, whether that exists or not."""
+    if call.asking is None:
+        return
+    for index, event in enumerate(events):
+        if event.tenant is not None and event.tenant != call.asking.id:
+            pointer = f"{submission.pointer(index)}/tenant"
+            raise at_pointer("forbidden", pointer, "is not the tenant of this token; leave it out")
+
+
+def _with_key(submission: Submission, events: list[PublishedEvent], key: str | None) -> list[PublishedEvent]:
+    """The header's idempotency key is the event's, if the event is alone. Raises Problem `invalid`."""
+    if key is None:
+        return events
+    if submission.batch:
+        detail = f"the header {KEY_HEADER} is for a single event; give each event of a batch its own idempotencyKey"
+        raise at_pointer("invalid", "/events", detail)
+    [event] = events
+    if event.idempotency_key is not None and event.idempotency_key != key:
+        raise at_pointer("invalid", "/idempotencyKey", f"differs from the header {KEY_HEADER}; send one of them")
+    if not _KEY.fullmatch(key):
+        detail = f"the header {KEY_HEADER} must have 1 to 255 visible ASCII characters, without spaces"
+        raise at_pointer("invalid", "/idempotencyKey", detail)
+    return [structs.replace(event, idempotency_key=key)]
+
+
+def _tenant(call: Call[None, Submission, Tenanted], event: PublishedEvent, pointer: str) -> int:
+    """Whose event it is: its own field goes before the request's. Raises Problem `tenant-required`, `invalid`."""
+    tenant = call.tenant
+    if event.tenant is not None:
+        tenant = call.house.store.registry.tenant_by_id(event.tenant)
+        if tenant is None:
+            raise at_pointer("invalid", f"{pointer}/tenant", "is not the id of a tenant; check it")
+    if tenant is None:
+        raise at_pointer(
+            "tenant-required", f"{pointer}/tenant", "is required with an operator's token; say whose it is"
+        )
+    return tenant.seq
+
+
+ROUTES = (
+    Route(
+        name="publishEvents",
+        method="POST",
+        path="/v1/events",
+        access="publish_events",
+        find=nothing,
+        body=Body(PublishedEvent | EventBatch, split),
+        query=Tenanted,
+        handler=publish,
+        status=202,
+        response=PublishedView | PublishedBatch,
+        problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
+        writes=True,
+    ),
+    Route(
+        name="getEvent",
+        method="GET",
+        path="/v1/events/{id}",
+        access="either",
+        find=find_event,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=get,
+        response=EventView,
+    ),
+)

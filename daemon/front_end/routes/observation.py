@@ -1,0 +1,86 @@
+"""CONTRACT §6: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.problems import Problem
+from daemon.front_end.query import NoQuery
+from daemon.front_end.routing import Call, Reply, Route, nothing, reply
+from daemon.operations.metrics import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from daemon.front_end.routing import House
+
+
+class State(Struct, frozen=True):
+    status: str
+
+
+async def alive(call: Call[None, None, NoQuery]) -> Reply:
+    return reply(State("alive"))
+
+
+async def ready(call: Call[None, None, NoQuery]) -> Reply:
+    reasons = unready(call.house)
+    if not reasons:
+        return reply(State("ready"))
+    slug = "draining" if "draining" in reasons else "storage-unavailable"
+    detail = "Not ready: " + "; ".join(f"{part}: {why}" for part, why in reasons.items())
+    raise Problem(slug, detail, parts=reasons)
+
+
+async def metrics(call: Call[None, None, NoQuery]) -> Reply:
+    return Reply(200, call.house.metrics.render(), content_type=CONTENT_TYPE)
+
+
+def unready(house: House) -> dict[str, str]:
+    """Which parts cannot accept work, and why."""
+    reasons = house.ready.reasons()
+    trouble = house.store.trouble()
+    if trouble is not None:
+        reasons.setdefault("storage", trouble)
+    return reasons
+
+
+ROUTES = (
+    Route(
+        name="getLiveness",
+        method="GET",
+        path="/healthz",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=alive,
+        response=State,
+        room="observation",
+    ),
+    Route(
+        name="getReadiness",
+        method="GET",
+        path="/readyz",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=ready,
+        response=State,
+        problems=("draining", "storage-unavailable"),
+        room="observation",
+    ),
+    Route(
+        name="getMetrics",
+        method="GET",
+        path="/metrics",
+        access="operator",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=metrics,
+        room="observation",
+    ),
+)

@@ -1,0 +1,279 @@
+"""CONTRACT §2: webhooks, registered, read, changed, deleted; and §4's ping."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from daemon.delivery.signing import format_secret
+from daemon.egress.policy import OWN
+from daemon.egress.url import UrlError, check_url
+from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
+from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.problems import Culprit, Problem, invalid
+from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
+from daemon.front_end.views import (
+    CreatedWebhook,
+    DeliveryView,
+    Listing,
+    WebhookView,
+    created_webhook,
+    delivery_view,
+    webhook_view,
+)
+from daemon.operations.logs import get_logger
+from daemon.persistence import queries
+from daemon.persistence.commands import CreateWebhook, DeleteWebhook, Ping, UpdateWebhook
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.front_end.routing import House
+    from daemon.model import Webhook
+
+log = get_logger()
+
+SECRET_BYTES = 32
+
+Name = Annotated[str, Meta(max_length=255)]
+ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
+"""Accepted and ignored, whatever it is: what GET shows may be sent back."""
+
+
+class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    id: ReadOnly = UNSET
+    created: ReadOnly = UNSET
+    updated: ReadOnly = UNSET
+    last_delivered: ReadOnly = UNSET
+    delivery_attempts: ReadOnly = UNSET
+    last_delivery: ReadOnly = UNSET
+    secret: ReadOnly = UNSET
+
+
+class NewWebhook(_Submitted, frozen=True, kw_only=True):
+    """A registration; null stands for left out."""
+
+    url: str
+    name: Name | None = None
+    events: list[str] | None = None
+    active: bool | None = None
+
+
+class WebhookChanges(_Submitted, frozen=True, kw_only=True):
+    """Changes to what is given; null stands for left out, but `name: null` clears the name."""
+
+    url: str | None = None
+    name: Name | UnsetType | None = UNSET
+    events: list[str] | None = None
+    active: bool | None = None
+
+
+class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
+    active: Literal["true", "false"] | None = None
+
+
+async def find_webhook(finder: Finder) -> Webhook:
+    """Raises Problem `not-found`, in the same words for another tenant's."""
+    return found(await finder.house.store.read(queries.webhook, finder.path["id"], finder.owner))
+
+
+async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
+    tenant, body = call.required_tenant(), call.body
+    _check(body.url, body.events)
+    _check_address(call.house, body.url, tenant.id)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    command = CreateWebhook(
+        tenant=tenant.seq,
+        url=body.url,
+        name=body.name,
+        events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
+        active=body.active is not False,
+        secret=secret,
+    )
+    webhook = await call.house.execute(command)
+    log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
+    view = created_webhook(webhook, format_secret(secret))
+    return reply(view, 201, Location=f"/v1/webhooks/{webhook.id}")
+
+
+async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
+    """Alone among lists it is whole unless `limit` is given."""
+    tenant, query = call.required_tenant(), call.query
+    active = None if query.active is None else query.active == "true"
+    limit = None if query.limit is None else query.limit + 1
+    scope = f"webhooks {tenant.seq}"
+    rows = await call.house.store.read(queries.webhooks, tenant.seq, active, limit, place(call, scope))
+    page, following = page_of(call, scope, rows, lambda webhook: webhook.seq, query.limit)
+    return reply(Listing([webhook_view(webhook) for webhook in page], following))
+
+
+async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
+    return reply(webhook_view(call.object))
+
+
+async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
+    webhook, body = call.object, call.body
+    _check(body.url, body.events)
+    tenant = found(call.house.store.registry.tenant(webhook.tenant))
+    if body.url is not None:
+        _check_address(call.house, body.url, tenant.id)
+    changed = [name for name in ("url", "events", "active") if getattr(body, name) is not None]
+    if body.name is not UNSET:
+        changed.append("name")
+    if changed:
+        command = UpdateWebhook(
+            tenant=call.owner,
+            id=webhook.id,
+            url=UNSET if body.url is None else body.url,
+            name=body.name,
+            events=UNSET if body.events is None else _merged(body.events),
+            active=UNSET if body.active is None else body.active,
+        )
+        webhook = await call.house.execute(command)
+        log.info("webhook.updated", tenant=tenant.id, webhook=webhook.id, active=webhook.active, changed=changed)
+    return reply(webhook_view(webhook))
+
+
+async def delete(call: Call[Webhook, None, NoQuery]) -> Reply:
+    webhook = call.object
+    await call.house.execute(DeleteWebhook(call.owner, webhook.id))
+    tenant = call.house.store.registry.tenant(webhook.tenant)
+    log.info("webhook.deleted", tenant=tenant and tenant.id, webhook=webhook.id)
+    return Reply(204)
+
+
+async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
+    delivery = await call.house.execute(Ping(call.owner, call.object.id))
+    return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
+
+
+def _check(url: str | None, events: Sequence[str] | None) -> None:
+    """Raises Problem `invalid` with every culprit."""
+    errors: list[Culprit] = []
+    if url is not None:
+        try:
+            check_url(url, require_https=False)
+        except UrlError as error:
+            errors.append(Culprit(error.detail, pointer="/url"))
+    if events is not None and not events:
+        errors.append(Culprit("names no event; name at least one, or leave it out", pointer="/events"))
+    known = ", ".join(sorted(SUBSCRIBABLE))
+    for index, name in enumerate(events or ()):
+        if name not in SUBSCRIBABLE:
+            errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
+    if errors:
+        raise invalid(errors)
+
+
+def _check_address(house: House, url: str, tenant: str) -> None:
+    """The guard of CONTRACT §9, as far as the URL itself tells: names are resolved, and checked, at each attempt.
+
+    Raises Problem `invalid` (https is required), `blocked-address`."""
+    try:
+        target = check_url(url, require_https=house.settings.egress.require_https)
+    except UrlError as error:
+        raise invalid([Culprit(error.detail, pointer="/url")]) from None
+    why = None if target.literal is None else house.policy.refusal(target.literal, target.port, tenant)
+    if why is None:
+        return
+    if why == OWN:
+        detail = f"{target.host} port {target.port} is this daemon itself, which no setting opens. Use another address."
+    else:
+        detail = (
+            f"{target.host} is not a public address ({why}). Use a public one, or ask the operator to open its network "
+            f"with the setting egress.allow, or for this tenant alone with egress.tenants.{tenant}.allow."
+        )
+    raise Problem("blocked-address", detail, errors=[Culprit(detail, pointer="/url")])
+
+
+def _merged(events: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(events))
+
+
+ROUTES = (
+    Route(
+        name="createWebhook",
+        method="POST",
+        path="/v1/webhooks",
+        access="manage_webhooks",
+        find=nothing,
+        body=body_of(NewWebhook),
+        query=Tenanted,
+        handler=create,
+        status=201,
+        response=CreatedWebhook,
+        problems=("tenant-required", "blocked-address", "limit-reached"),
+        prefixed=True,
+        writes=True,
+    ),
+    Route(
+        name="listWebhooks",
+        method="GET",
+        path="/v1/webhooks",
+        access="manage_webhooks",
+        find=nothing,
+        body=NO_BODY,
+        query=WebhooksQuery,
+        handler=listing,
+        response=Listing[WebhookView],
+        problems=("tenant-required",),
+        prefixed=True,
+    ),
+    Route(
+        name="getWebhook",
+        method="GET",
+        path="/v1/webhooks/{id}",
+        access="manage_webhooks",
+        find=find_webhook,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=get,
+        response=WebhookView,
+        prefixed=True,
+    ),
+    Route(
+        name="updateWebhook",
+        method="PATCH",
+        path="/v1/webhooks/{id}",
+        access="manage_webhooks",
+        find=find_webhook,
+        body=body_of(WebhookChanges),
+        query=NoQuery,
+        handler=update,
+        response=WebhookView,
+        problems=("blocked-address", "limit-reached"),
+        prefixed=True,
+        writes=True,
+    ),
+    Route(
+        name="deleteWebhook",
+        method="DELETE",
+        path="/v1/webhooks/{id}",
+        access="manage_webhooks",
+        find=find_webhook,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=delete,
+        status=204,
+        prefixed=True,
+        writes=True,
+    ),
+    Route(
+        name="pingWebhook",
+        method="POST",
+        path="/v1/webhooks/{id}/ping",
+        access="manage_webhooks",
+        find=find_webhook,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=ping,
+        status=202,
+        response=DeliveryView,
+        problems=("webhook-inactive", "tenant-inactive", "backlog-full"),
+        prefixed=True,
+        writes=True,
+    ),
+)

@@ -1,0 +1,190 @@
+"""One record for each route: what it answers to, who may use it, what it takes and gives. The app and its documents
+are built from a table of these and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from daemon.front_end.pagination import BadCursor, seal, unseal
+from daemon.front_end.problems import CONTENT_TYPE, Culprit, Problem, invalid, not_found
+from daemon.front_end.query import DEFAULT_LIMIT, NoQuery, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from werkzeug.datastructures import Headers
+
+    from daemon.egress.policy import AddressPolicy
+    from daemon.front_end.auth import Access
+    from daemon.front_end.decoding import Body
+    from daemon.model import Tenant
+    from daemon.operations.health import Readiness
+    from daemon.operations.metrics import Metrics
+    from daemon.persistence.actor import Persistence
+    from daemon.persistence.commands import Command
+    from daemon.settings import Settings
+
+R = TypeVar("R")
+V = TypeVar("V")
+O_co = TypeVar("O_co", covariant=True)
+B_co = TypeVar("B_co", covariant=True)
+Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
+
+Role = Literal["main", "observe", "admin"]
+"""Which listener a request came in through: `server.bind`, `observe_bind` or `admin_bind`."""
+
+Room = Literal["api", "operators", "observation", "pages"]
+"""Which listeners a route answers on, see `answers_on`."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What handlers work with."""
+
+    store: Persistence
+    settings: Settings
+    policy: AddressPolicy
+    metrics: Metrics
+    ready: Readiness
+
+    async def execute(self, command: Command[R]) -> R:
+        """Raises the command's refusals; cancellation is the store's to answer for."""
+        return await self.store.execute(command, self.settings.server.request_timeout)
+
+
+@dataclass(frozen=True)
+class Call(Generic[O_co, B_co, Q_co]):
+    """One request, as far as its handler is concerned: every check before 422 of meaning has passed.
+
+    `asking` is the tenant whose token was used, None for an operator (or anybody, on an open route). `tenant` is whom
+    it is about: the asking tenant, or the one an operator named (None: all). `object` is what the route's `find` found,
+    `body` and `query` what its types decoded."""
+
+    house: House
+    asking: Tenant | None
+    tenant: Tenant | None
+    path: Mapping[str, str]
+    headers: Headers
+    object: O_co
+    body: B_co
+    query: Q_co
+
+    @property
+    def owner(self) -> int | None:
+        """The seq of the tenant whose objects exist for this call; None for an operator: all."""
+        return None if self.tenant is None else self.tenant.seq
+
+    def required_tenant(self) -> Tenant:
+        """Raises Problem `tenant-required`."""
+        if self.tenant is None:
+            raise Problem("tenant-required", "Say whose: add ?tenant=<id> to the path.")
+        return self.tenant
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`body` is JSON unless `content_type` says otherwise."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Finder:
+    """What a route's `find` may look at: it runs after 403 and before the body is read."""
+
+    house: House
+    tenant: Tenant | None
+    path: Mapping[str, str]
+
+    @property
+    def owner(self) -> int | None:
+        return None if self.tenant is None else self.tenant.seq
+
+
+async def nothing(finder: Finder) -> None:
+    """The `find` of routes that are about no object yet."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Route(Generic[O_co, B_co, Q_co]):
+    """`path` has its variables in braces. `response` is None where there is none, `query` lists the query's parameters.
+    `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
+    `prefixed`: also answers under the compatibility prefixes. `writes`: refused while draining."""
+
+    name: str
+    method: str
+    path: str
+    access: Access
+    handler: Callable[[Call[O_co, B_co, Q_co]], Awaitable[Reply]]
+    find: Callable[[Finder], Awaitable[O_co]]
+    body: Body[B_co]
+    query: type[Q_co]
+    response: Any = None  # a type form: a Struct, or a generic alias of one
+    status: int = 200
+    problems: tuple[str, ...] = ()
+    room: Room = "api"
+    prefixed: bool = False
+    writes: bool = False
+
+
+AnyRoute = Route[Any, Any, Any]
+"""For tables, which hold routes of every type."""
+
+
+def answers_on(room: Room, role: Role, *, observe_apart: bool, admin_apart: bool) -> bool:
+    """CONTRACT §6: with listeners of their own set, observation answers on `observe_bind` and operators' routes on
+    `admin_bind` alone. `observe_bind` serves nothing else, `admin_bind` everything else."""
+    if room == "pages":
+        return True
+    if room == "observation":
+        return role == "observe" if observe_apart else True
+    if role == "observe":
+        return False
+    return role == "admin" if room == "operators" and admin_apart else True
+
+
+def reply(view: Struct, status: int = 200, **headers: str) -> Reply:
+    """A JSON answer."""
+    return Reply(status, msgspec.json.encode(view), headers)
+
+
+def problem_reply(problem: Problem) -> Reply:
+    return Reply(problem.status, problem.body(), problem.headers, CONTENT_TYPE)
+
+
+def found(value: R | None) -> R:
+    """Raises Problem `not-found` for None."""
+    if value is None:
+        raise not_found()
+    return value
+
+
+def place(call: Call[object, object, Page], scope: str) -> int | None:
+    """The seq before which the page asked for begins. Raises Problem `invalid` for a cursor of another list."""
+    if call.query.cursor is None:
+        return None
+    try:
+        return unseal(call.house.store.cursor_key, scope, call.query.cursor)
+    except BadCursor:
+        wrong = Culprit("is not a cursor of this list; use “next” of the page before as it is", parameter="cursor")
+        raise invalid([wrong]) from None
+
+
+def page_of(
+    call: Call[object, object, Page], scope: str, rows: Sequence[V], seq: Callable[[V], int], limit: int | None
+) -> tuple[Sequence[V], str | None]:
+    """Cut what was read with `limit` + 1 to `limit`, and the cursor of what follows."""
+    if limit is None or len(rows) <= limit:
+        return rows, None
+    return rows[:limit], seal(call.house.store.cursor_key, scope, seq(rows[limit - 1]))
+
+
+def limit_of(query: Page) -> int:
+    return query.limit or DEFAULT_LIMIT
