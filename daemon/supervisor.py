@@ -1,0 +1,249 @@
+"""Who starts when and who stops when: the root nursery, and the only file that knows every actor.
+
+    storage ⊃ delivery ⊃ front end
+
+Started from the outside in, stopped from the inside out. One signal sets one deadline for all of it; a second one
+cancels. An actor's bug ends the process with exit code 1: systemd restarts it, and the promises hold (CONTRACT §8).
+
+    channel                      capacity            when full                      who closes
+    ---------------------------  ------------------  -----------------------------  --------------------------------
+    writer's public lane         4,096 commands      503, Retry-After               Persistence.close, by this file
+    writer's internal lane       one per tenant      never: an actor waits for one  Persistence.close, by this file
+    writer's wake-up             1                   the wake-up is there already   never: it ends with its actor
+    router's and tenants' wakes  1                   the wake-up is there already   never: they end with their actor
+    a tenant's ready attempts    its slots           never: slots come before rows  the tenant actor
+    log buffer                   see operations      lines are dropped and counted  LogWriter.close, by this file
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec import Struct
+
+from daemon import __version__
+from daemon.delivery.router import Router
+from daemon.egress.policy import AddressPolicy
+from daemon.egress.transport import EgressTransport
+from daemon.front_end.app import create_app
+from daemon.front_end.listeners import Listener, ListenError, open_listeners
+from daemon.front_end.operator_token import OperatorToken, OperatorTokenError
+from daemon.front_end.server import Server
+from daemon.identifiers import now_ms
+from daemon.operations import logs
+from daemon.operations.health import Readiness
+from daemon.operations.metrics import Metrics
+from daemon.persistence.actor import Persistence
+from daemon.persistence.database import UnusableDatabase, open_writer
+from daemon.persistence.lock import DatabaseLocked, exclusive
+from daemon.persistence.recovery import Recovered, recover
+from daemon.persistence.schema import NewerDatabase
+from daemon.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from daemon.operations.log_writer import LogWriter
+
+_DONE, _FAILED, _REFUSED = 0, 1, 2
+# A busy event loop gives the interpreter up often enough for the writer's thread to get its turn (see DESIGN).
+_SWITCH_SECONDS = 0.0005
+# What the last commit and the closing of the file may take after the drain's deadline.
+_CLOSING_SECONDS = 4.0
+
+log = logs.get_logger()
+
+
+class _House(Struct, frozen=True):
+    """Everything that is made before the first actor starts."""
+
+    settings: Settings
+    listeners: list[Listener]
+    store: Persistence
+    transport: EgressTransport
+    router: Router
+    server: Server
+    ready: Readiness
+
+
+def main(settings: Settings) -> int:
+    """Serve until a signal; returns the exit code: 0 stopped as asked, 1 failed, 2 refused to start."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    writer = logs.start(settings.logging, sys.stdout)
+    try:
+        return _start(settings, writer)
+    finally:
+        writer.close(_CLOSING_SECONDS)
+
+
+def _start(settings: Settings, writer: LogWriter) -> int:
+    path = Path(settings.storage.path)
+    log.info("daemon.started", version=__version__, pid=os.getpid(), database=str(path))
+    try:
+        with exclusive(path):
+            return _open(settings, path, writer)
+    except (DatabaseLocked, NewerDatabase, OperatorTokenError, ListenError) as refused:
+        log.error("daemon.refused", reason=str(refused))
+        return _REFUSED
+    except (UnusableDatabase, OSError, sqlite3.Error) as failed:
+        log.error("daemon.failed", reason=str(failed))
+        return _FAILED
+    except Exception:
+        log.exception("daemon.failed")
+        return _FAILED
+
+
+def _open(settings: Settings, path: Path, writer: LogWriter) -> int:
+    connection = open_writer(path)
+    try:
+        operator = OperatorToken.open(settings)
+        metrics = Metrics()
+        _tell(recover(connection, now_ms()), metrics)
+        listeners = open_listeners(settings.server, os.environ)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        return trio.run(_serve, settings, connection, path, operator, metrics, listeners, writer)
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def _tell(recovered: Recovered, metrics: Metrics) -> None:
+    """Log and count what the start made `interrupted`."""
+    metrics.interrupted(len(recovered.interrupted) + recovered.copied)
+    for delivery in recovered.interrupted:
+        log.warning(
+            "delivery.interrupted",
+            tenant=delivery.tenant,
+            webhook=delivery.webhook,
+            delivery=delivery.id,
+            event_id=delivery.event,
+            event_type=delivery.event_type,
+            status="interrupted",
+            reason="The daemon stopped during the attempt.",
+        )
+    if recovered.copied:
+        log.warning(
+            "delivery.interrupted",
+            count=recovered.copied,
+            status="interrupted",
+            reason="This database is a backup: nothing that waited in it is sent by itself.",
+        )
+
+
+async def _serve(
+    settings: Settings,
+    connection: sqlite3.Connection,
+    path: Path,
+    operator: OperatorToken,
+    metrics: Metrics,
+    listeners: list[Listener],
+    writer: LogWriter,
+) -> int:
+    house = _build(settings, connection, path, operator, metrics, listeners)
+    metrics.observe(
+        house.store.waiting, house.store.oldest_waiting, lambda: house.router.in_flight, lambda: writer.dropped
+    )
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as root:
+            stopping = _Stopping(settings.delivery.drain_timeout)
+            root.start_soon(_heed, signals, stopping, house)
+            await _live(house, stopping)
+            root.cancel_scope.cancel()
+    log.info("daemon.stopped", clean=stopping.clean)
+    return _DONE if stopping.clean else _FAILED
+
+
+def _build(
+    settings: Settings,
+    connection: sqlite3.Connection,
+    path: Path,
+    operator: OperatorToken,
+    metrics: Metrics,
+    listeners: list[Listener],
+) -> _House:
+    ready = Readiness()
+    ready.set("starting", "The daemon is starting.")
+    networks = {tenant: egress.allow for tenant, egress in settings.egress.tenants.items()}
+    own = [listener.socket.getsockname()[:2] for listener in listeners if listener.socket.family != socket.AF_UNIX]
+    policy = AddressPolicy(settings.egress.allow, networks, own)
+    store = Persistence(connection, path, settings.storage, settings.limits, metrics)
+    transport = EgressTransport(settings.delivery, settings.egress, policy)
+    router = Router(store, transport, settings.delivery, metrics)
+    app = create_app(store, settings, operator, policy, metrics, ready)
+    return _House(settings, listeners, store, transport, router, Server(app, listeners, settings.server), ready)
+
+
+class _Stopping:
+    """The one deadline of a stop. `clean` is False once anything had to be cut off."""
+
+    def __init__(self, drain_seconds: float) -> None:
+        self._drain_seconds = drain_seconds
+        self.clean = True
+        self.delivery = trio.CancelScope()
+        self.storage = trio.CancelScope()
+
+    def begin(self) -> float:
+        """Sets and returns the deadline (trio's clock); what still runs a little later is cut off."""
+        deadline = trio.current_time() + self._drain_seconds
+        self.delivery.deadline = deadline + _CLOSING_SECONDS / 2
+        self.storage.deadline = deadline + _CLOSING_SECONDS
+        return deadline
+
+    def cut_off(self) -> None:
+        self.delivery.cancel()
+        self.storage.cancel()
+
+
+async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House) -> None:
+    """The first signal drains, a second one cancels."""
+    await anext(signals)
+    deadline = stopping.begin()
+    log.info("daemon.draining", seconds=house.settings.delivery.drain_timeout, in_flight=house.router.in_flight)
+    house.ready.set("draining", "The daemon is stopping.")
+    house.server.drain(deadline)
+    house.router.drain(deadline)
+    await anext(signals)
+    stopping.cut_off()
+
+
+async def _live(house: _House, stopping: _Stopping) -> None:
+    """Start from the outside in; return when all has stopped, from the inside out."""
+    with stopping.storage:
+        async with trio.open_nursery() as storage:
+            await storage.start(house.store.run, house.router.offer)
+            with stopping.delivery:
+                await _deliver_and_answer(house)
+            house.store.close()
+    stopping.clean = not (stopping.delivery.cancelled_caught or stopping.storage.cancelled_caught)
+
+
+async def _deliver_and_answer(house: _House) -> None:
+    async with trio.open_nursery() as connections:
+        await connections.start(house.transport.run)
+        async with trio.open_nursery() as delivery:
+            house.router.offer(house.store.work())
+            await delivery.start(house.router.run)
+            async with trio.open_nursery() as front_end:
+                await front_end.start(house.server.run)
+                house.ready.clear("starting")
+                log.info("daemon.ready", **_addresses(house.listeners))
+        connections.cancel_scope.cancel()
+
+
+def _addresses(listeners: list[Listener]) -> dict[str, list[str]]:
+    """The addresses really bound, under the names of their settings."""
+    names = {"main": "bind", "observe": "observe_bind", "admin": "admin_bind"}
+    bound: dict[str, list[str]] = {}
+    for listener in listeners:
+        bound.setdefault(names[listener.role], []).append(listener.address)
+    return bound
