@@ -6,6 +6,7 @@ deadline need the socket anyway.
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -85,11 +86,10 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self.policy = policy
         self._connect_timeout = delivery.connect_timeout
         self._keep = delivery.response_body_bytes
-        self._require_https = egress.require_https
+        self._read_url = lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))
         self._resolver: Resolver = resolver or SystemResolver()
         self._tls = tls or client_context()
         self._idle = IdleConnections(delivery.keep_alive, delivery.max_concurrent)
-        self._targets: dict[int, tuple[httpx.URL, ParsedTarget]] = {}
         self._opened = self._reused = self._stale = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -120,13 +120,15 @@ class EgressTransport(httpx.AsyncBaseTransport):
     def forget(self, key: int) -> None:
         """Closes the idle connections of `key`."""
         self._idle.forget(key)
-        self._targets.pop(key, None)
 
     def statistics(self) -> Statistics:
         return Statistics(len(self._idle), self._opened, self._reused, self._stale)
 
     async def _attempt(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
-        target = self._target(exchange.key, request.url)
+        try:
+            target = self._read_url(str(request.url))
+        except UrlError as error:
+            raise EgressError("blocked_address", error.detail) from None
         message = serialise(request, target)
         connection: Connection | None = None
         try:
@@ -200,19 +202,6 @@ class EgressTransport(httpx.AsyncBaseTransport):
         addresses = await self._resolver.resolve(target.name, target.port, exchange.tenant)
         exchange.dns = exchange.elapsed(began)
         return addresses
-
-    def _target(self, key: int, url: httpx.URL) -> ParsedTarget:
-        kept = self._targets.get(key)
-        if kept is not None and kept[0] is url:
-            return kept[1]
-        try:
-            target = check_url(str(url), require_https=self._require_https)
-        except UrlError as error:
-            raise EgressError("blocked_address", error.detail) from None
-        if len(self._targets) >= _TARGETS_KEPT:
-            self._targets.clear()
-        self._targets[key] = url, target
-        return target
 
 
 def _too_late(exchange: Exchange, target: ParsedTarget) -> EgressError:
