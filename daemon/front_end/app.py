@@ -17,7 +17,7 @@ from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.routes import ROUTES
-from daemon.front_end.routing import AnyRoute, House, Reply, Role, answers_on, problem_reply
+from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, problem_reply
 from daemon.operations.logs import get_logger
 from daemon.refusals import Refusal
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from daemon.egress.policy import AddressPolicy
     from daemon.front_end.auth import OperatorToken
+    from daemon.front_end.capacity import Role
     from daemon.operations.health import Readiness
     from daemon.operations.metrics import Metrics
     from daemon.persistence.actor import Persistence

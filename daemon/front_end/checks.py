@@ -11,7 +11,7 @@ from daemon.front_end.auth import acting_for, authenticate, authorise
 from daemon.front_end.decoding import NO_BODY, check_utf8
 from daemon.front_end.problems import Problem
 from daemon.front_end.query import NoQuery, parse, typed
-from daemon.front_end.routing import Call, Finder, House, Role, Route
+from daemon.front_end.routing import Call, Finder, House, Route
 from daemon.identifiers import now_ms
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quart.wrappers import Request
 
     from daemon.front_end.auth import OperatorToken, Principal
+    from daemon.front_end.capacity import Role
 
 Found = TypeVar("Found")
 B = TypeVar("B")

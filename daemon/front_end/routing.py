@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from daemon.egress.policy import AddressPolicy
     from daemon.front_end.auth import Access
+    from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
     from daemon.model import Tenant
     from daemon.operations.health import Readiness
@@ -33,9 +34,6 @@ V = TypeVar("V")
 O_co = TypeVar("O_co", covariant=True)
 B_co = TypeVar("B_co", covariant=True)
 Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
-
-Role = Literal["main", "observe", "admin"]
-"""Which listener a request came in through: `server.bind`, `observe_bind` or `admin_bind`."""
 
 Room = Literal["api", "operators", "observation", "pages"]
 """Which listeners a route answers on, see `answers_on`."""
