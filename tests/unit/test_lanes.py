@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.persistence.commands import Claim, CreateTenant, NewEvent, Progress, Publish
+from daemon.persistence.lanes import BATCH_ROWS, Lanes, Ticket
+
+NOW = 100.0
+
+
+def ticket(caller: int = 1, *, events: int = 1, deadline: float = NOW + 1) -> Ticket[Any]:
+    return Ticket(Publish([NewEvent(caller, "e", b"{}")] * events, batch=True), caller, deadline)
+
+
+def step(claims: int = 1) -> Ticket[Any]:
+    return Ticket(Progress(1, [], [], [Claim(1, claims)]), None, NOW)
+
+
+def test_internal_commands_come_before_public_ones() -> None:
+    lanes = Lanes()
+    public, internal = ticket(), step()
+    lanes.put_public(public)
+    lanes.put_internal(internal)
+    assert lanes.take(NOW) == [internal, public]
+    assert not lanes
+
+
+def test_callers_take_turns() -> None:
+    lanes = Lanes()
+    first, second, third = ticket(1, events=900), ticket(1, events=900), ticket(2, events=50)
+    for one in (first, second, third):
+        lanes.put_public(one)
+    assert lanes.take(NOW) == [first, third]
+    assert lanes.take(NOW) == [second]
+
+
+def test_a_command_larger_than_a_batch_goes_alone() -> None:
+    lanes = Lanes()
+    small, large = ticket(1), ticket(2, events=BATCH_ROWS)
+    lanes.put_public(small)
+    lanes.put_public(large)
+    assert lanes.take(NOW) == [small]
+    assert lanes.take(NOW) == [large]
+
+
+def test_what_is_abandoned_or_too_late_is_never_taken() -> None:
+    lanes = Lanes()
+    abandoned, late, good = ticket(1), ticket(2, deadline=NOW), ticket(3)
+    abandoned.abandoned = True
+    for one in (abandoned, late, good):
+        lanes.put_public(one)
+    assert lanes.take(NOW) == [good]
+    assert lanes.public_waiting == 0
+
+
+def test_a_full_public_lane_takes_no_more_until_some_is_taken() -> None:
+    lanes = Lanes(capacity=1)
+    assert lanes.put_public(ticket())
+    assert not lanes.put_public(Ticket(CreateTenant("x", None), None, NOW + 1))
+    lanes.take(NOW)
+    assert lanes.put_public(ticket())
+
+
+def test_what_is_put_back_keeps_its_order_and_its_place_in_front() -> None:
+    lanes = Lanes()
+    first, second, third = step(), step(), step()
+    lanes.put_internal(third)
+    lanes.put_back([first, second])
+    assert lanes.take(NOW) == [first, second, third]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 700)), max_size=40))
+def test_every_command_is_taken_once_in_its_callers_order_and_no_batch_is_too_large(
+    sent: list[tuple[int, int]],
+) -> None:
+    lanes = Lanes()
+    tickets = [ticket(caller, events=events) for caller, events in sent]
+    for one in tickets:
+        assert lanes.put_public(one)
+    taken: list[Ticket[Any]] = []
+    while lanes:
+        batch = lanes.take(NOW)
+        assert len(batch) == 1 or sum(one.rows for one in batch) <= BATCH_ROWS
+        taken += batch
+    assert sorted(map(id, taken)) == sorted(map(id, tickets))
+    for caller in range(1, 5):
+        assert [one for one in taken if one.caller == caller] == [one for one in tickets if one.caller == caller]
