@@ -186,10 +186,10 @@ def test_groups_chains_and_cycles_are_told_within_bounds() -> None:
     assert "[1] OSError: 0 (" in traceback
     assert traceback.endswith("; and 12 more")
 
-    deep: BaseException = ValueError("bottom")
-    for _ in range(5):
-        deep = raised(ExceptionGroup("g", [deep] * 8))
-    assert len(str(rendered(exc_info=deep)["traceback"])) < 20_000
+    def tree(depth: int) -> BaseException:
+        return raised(ExceptionGroup("g", [tree(depth - 1) for _ in range(8)]) if depth else ValueError("leaf"))
+
+    assert len(str(rendered(exc_info=tree(3))["traceback"])) < 20_000
 
     first, second = raised(ValueError("a")), raised(ValueError("b"))
     first.__cause__, second.__cause__ = second, first

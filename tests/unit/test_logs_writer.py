@@ -49,7 +49,7 @@ class Pipe:
         os.close(self.reader)
 
     def _read(self) -> None:
-        while data := os.read(self.reader, 65_536):
+        while data := os.read(self.reader, 1000):
             self.received += data
 
 
