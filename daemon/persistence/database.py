@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from daemon.persistence.schema import migrate
+from daemon.persistence.schema import migrate, refuse_newer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise UnusableDatabase(_advice(path, error)) from error
     try:
+        refuse_newer(connection)  # setting auto_vacuum already writes to the file
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # ignored once the file has pages: keep it before WAL
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

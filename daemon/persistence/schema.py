@@ -74,14 +74,19 @@ def version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the database to this code's version, all in one transaction. Raises `NewerDatabase`, sqlite3.Error."""
+def refuse_newer(connection: sqlite3.Connection) -> None:
+    """Writes nothing. Raises `NewerDatabase`, sqlite3.Error."""
     found = version(connection)
     if found > len(MIGRATIONS):
         raise NewerDatabase(
             f"The database has schema version {found}, this daemon knows versions up to {len(MIGRATIONS)}. "
             "Run the newer daemon that wrote it, or restore a backup made by this one."
         )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to this code's version, all in one transaction. Raises sqlite3.Error."""
+    found = version(connection)
     if found == len(MIGRATIONS):
         return
     database = Database(connection, execute_plugins=False)
