@@ -137,20 +137,21 @@ async def test_a_webhook_has_the_documents_shape_under_every_prefix(daemons: Dae
     assert body["id"].startswith("w")
     assert body["id"].isalnum()
     assert len(body["created"]) == len("2025-10-21T10:00:00Z")
-    assert created.headers["location"] == f"{prefix}/{body['id']}"
+    assert created.headers["location"] == f"/v1/webhooks/{body['id']}", "identical, whichever the prefix"
 
-    read = await acme.request("GET", created.headers["location"])
+    path = f"{prefix}/{body['id']}"
+    read = await acme.request("GET", path)
     assert list(read.json().items()) == shape
     listed = await acme.request("GET", prefix)
     assert listed.json() == {"data": [read.json()], "next": None}
-    edited = await acme.request("PATCH", created.headers["location"], {**read.json(), "name": None})
+    edited = await acme.request("PATCH", path, {**read.json(), "name": None})
     assert edited.json() == {**read.json(), "name": None, "updated": edited.json()["updated"]}
-    assert (await acme.request("DELETE", created.headers["location"])).status_code == 204
+    assert (await acme.request("DELETE", path)).status_code == 204
     assert (await acme.request("GET", prefix, active="false")).json()["data"][0]["id"] == body["id"]
 
 
 async def test_a_webhook_tells_how_its_deliveries_went(daemons: Daemons, receivers: Receivers) -> None:
-    daemon = await daemons.start()
+    daemon = await daemons.start({"delivery": {"connect_timeout": 1}})
     receiver = await receivers.start()
     acme = await daemon.tenant()
     webhook = await acme.register(receiver.url)

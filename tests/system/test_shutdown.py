@@ -11,6 +11,7 @@ from harness.daemon_process import run_command
 from harness.events import session_event
 from harness.hostile import takes_no_handshake
 from harness.receiver import answers_after, never_answers
+from harness.waiting import eventually
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,7 +23,7 @@ PATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 6
 IMPATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 1, "max_concurrent_per_webhook": 2}}
 
 
-def refuses_connections(daemon: Daemon) -> bool:
+async def refuses_connections(daemon: Daemon) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(daemon.bind) != 0
 
@@ -39,7 +40,7 @@ async def test_sigterm_closes_the_front_end_at_once_and_lets_attempts_finish(
     await receiver.arrived(4)
     daemon.terminate()
     await daemon.log.wait("daemon.draining")
-    assert refuses_connections(daemon)
+    await eventually(lambda: refuses_connections(daemon), "connections are refused", within=1)
     gate.set()
     assert await daemon.exit_code(within=5) == 0
     assert daemon.log.lines[-1]["event"] == "daemon.stopped"
@@ -92,7 +93,7 @@ async def test_an_attempt_that_had_not_sent_a_byte_waits_for_the_next_start(
     assert (delivery["event"], delivery["status"]) == (event["id"], "sending")
 
 
-async def test_a_second_sigterm_ends_it_without_waiting(daemons: Daemons, receivers: Receivers) -> None:
+async def test_a_second_sigterm_cuts_it_off_and_says_so(daemons: Daemons, receivers: Receivers) -> None:
     receiver = await receivers.start(never_answers)
     daemon = await daemons.start(PATIENT)
     acme = await daemon.tenant()
@@ -102,7 +103,8 @@ async def test_a_second_sigterm_ends_it_without_waiting(daemons: Daemons, receiv
     daemon.terminate()
     await daemon.log.wait("daemon.draining")
     daemon.terminate()
-    assert await daemon.exit_code(within=5) == 0
+    assert await daemon.exit_code(within=5) == 1
+    assert daemon.log.lines[-1]["clean"] is False
 
     restarted = await daemons.start(PATIENT)
     (delivery,) = await restarted.operator().deliveries(webhook["id"])

@@ -77,7 +77,7 @@ class Daemon:
         try:
             ready = await daemon.log.wait("daemon.ready", within=START_WITHIN)
         except BaseException:
-            daemon.kill()
+            await daemon.aclose()
             raise
         host, _, port = ready["bind"][0].rpartition(":")
         daemon.bind = (host, int(port))
