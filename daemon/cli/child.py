@@ -37,6 +37,10 @@ class Child:
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"http://{self._bind[0]}"
 

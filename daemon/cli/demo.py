@@ -43,15 +43,18 @@ def demo() -> None:
     Uses the real daemon on free ports and a database in a temporary folder, and leaves nothing behind. Exit code 0
     only if everything held.
     """
-    run(_main)
+    try:
+        with tempfile.TemporaryDirectory(prefix="tenant-webhooks-demo-") as folder:
+            config = Path(folder, "tenant-webhooks.toml")
+            config.write_text(configuration(Path(folder, "tenant-webhooks.db")), encoding="utf-8")
+            run(partial(_main, config))
+    except OSError as error:
+        raise click.ClickException(f"The demonstration cannot run here: {error}") from None
 
 
-async def _main() -> None:
+async def _main(config: Path) -> None:
     narrator = Narrator()
-    with (
-        tempfile.TemporaryDirectory(prefix="tenant-webhooks-demo-") as folder,
-        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
-    ):
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
 
             async def stop_when_told() -> None:
@@ -59,23 +62,21 @@ async def _main() -> None:
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(stop_when_told)
-            await _demonstrate(Path(folder), narrator)
+            await _demonstrate(config, narrator)
             nursery.cancel_scope.cancel()
             return
     raise click.ClickException("Stopped before its end.")
 
 
-async def _demonstrate(folder: Path, narrator: Narrator) -> None:
+async def _demonstrate(config: Path, narrator: Narrator) -> None:
     """Raises `click.ClickException` with the reason, after the daemon's log, when something does not hold."""
-    config = folder / "tenant-webhooks.toml"
-    config.write_text(configuration(folder / "tenant-webhooks.db"), encoding="utf-8")
     async with child(config, os.environ) as daemon:
         try:
             with trio.fail_after(_WHOLE_SECONDS):
-                await _Demo(narrator, daemon, folder).run(config)
+                await _Demo(narrator, daemon, config).run()
             return
         except BaseExceptionGroup as group:
-            error = first(group, DemoFailed, ChildFailed, Failure)
+            error = first(group, DemoFailed, ChildFailed, Failure, OSError)
             if error is None:
                 raise
             reason = str(error)
@@ -100,19 +101,19 @@ def configuration(database: Path) -> str:
 class _Demo:
     """The steps, in order; each one needs those before."""
 
-    def __init__(self, narrator: Narrator, daemon: Child, folder: Path) -> None:
+    def __init__(self, narrator: Narrator, daemon: Child, config: Path) -> None:
         self._say = narrator
         self._daemon = daemon
-        self._folder = folder
+        self._config = config
         self._requests: list[Request] = []
         self._arrived = trio.Event()
 
-    async def run(self, config: Path) -> None:
+    async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             await nursery.start(receive, listeners, self._answer)
             receiver = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/webhooks"
-            operator = await self._start(config)
+            operator = await self._start()
             with Api(self._daemon.url, operator) as api:
                 token = await self._admit(api)
             with Api(self._daemon.url, token) as api:
@@ -128,15 +129,16 @@ class _Demo:
         self._arrived.set()
         return 200
 
-    async def _start(self, config: Path) -> str:
+    async def _start(self) -> str:
         self._say.step("Start the daemon")
-        self._say.command(f"tenant-webhooks serve --config {config}")
+        self._say.command(f"tenant-webhooks serve --config {self._config}")
         started = trio.current_time()
         await self._daemon.ready()
         self._say.holds(f"ready on {self._daemon.url} in {trio.current_time() - started:.1f} s", True)
-        token_file = operator_token_file(self._folder)
-        self._operator = f"$(cat {token_file})"
-        return self._say.conceal(token_file.read_text(encoding="ascii").strip())
+        # The daemon makes it beside its database at its first start.
+        file = self._config.with_name("operator.token")
+        self._operator = f"$(cat {file})"
+        return self._say.conceal(operator_token(file))
 
     async def _admit(self, api: Api) -> str:
         """A tenant and a token of it."""
@@ -170,7 +172,8 @@ class _Demo:
         self._say.shown(f"{request.method} {request.target}", *(f"{name}: {value}" for name, value in request.headers))
         self._say.shown("", request.body.decode("utf-8", "replace"))
         self._say.holds("the body is the documented one, byte for byte", request.body == DELIVERED)
-        self._say.holds("its length was announced", request.header("content-length") == str(len(DELIVERED)))
+        length, coding = request.header("content-length"), request.header("transfer-encoding")
+        self._say.holds("its length is announced, not chunked", (length, coding) == (str(len(DELIVERED)), None))
         agent = f"Tenant-Webhooks/{__version__}"
         self._say.holds(f"it is sent by {agent}", request.header("user-agent") == agent)
         self._say.holds("webhook-id is the event's id", request.header("webhook-id") == event)
@@ -206,7 +209,7 @@ class _Demo:
 
     async def _stop(self) -> None:
         self._say.step("Stop the daemon")
-        self._say.command("kill -TERM <its process id>")
+        self._say.command(f"kill -TERM {self._daemon.pid}")
         code = await self._daemon.stop()
         self._say.holds("it ended with exit code 0", code == 0, f"It ended with {code}.")
         self._say.holds("exactly one POST was made", len(self._requests) == 1, f"{len(self._requests)} were.")
@@ -232,12 +235,11 @@ async def _in_thread(api: Api, method: str, where: str, content: bytes | None = 
     return await trio.to_thread.run_sync(partial(api.send, method, where, content=content), abandon_on_cancel=True)
 
 
-def operator_token_file(folder: Path) -> Path:
-    """The file that the daemon makes beside its database at its first start."""
-    found = sorted(folder.glob("*operator*token*"))
-    if not found:
-        raise DemoFailed(f"The daemon made no operator token in {folder}.")
-    return found[0]
+def operator_token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise DemoFailed(f"The operator's token should be in {file}: {error.strerror}.") from None
 
 
 def _text(document: Mapping[str, object], key: str) -> str:

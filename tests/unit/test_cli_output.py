@@ -7,7 +7,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -64,6 +64,7 @@ def test_values_read_as_people_write_them(value: object, shown: str) -> None:
     assert cell(value) == shown
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(), JSON))
 def test_any_document_can_be_shown(document: dict[str, object]) -> None:
     for _, value in flat(document):
