@@ -36,19 +36,20 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Body(Generic[T]):
-    """What a route takes: `decode` makes a T of the bytes or raises Problem, `type` is the type form for documents."""
+    """What a route takes: `decode` makes a T of the bytes or raises Problem. `types` are the type
+    forms for documents: it is one of them."""
 
-    type: Any
+    types: tuple[Any, ...]
     decode: Callable[[bytes], T]
 
 
-NO_BODY: Body[None] = Body(None, lambda _: None)
+NO_BODY: Body[None] = Body((), lambda _: None)
 
 
 def body_of(kind: type[T]) -> Body[T]:
     """A body that is one JSON value of `kind`."""
     decoder = msgspec.json.Decoder(kind)
-    return Body(kind, lambda raw: decode(decoder.decode, raw))
+    return Body((kind,), lambda raw: decode(decoder.decode, raw))
 
 
 def escape(name: str) -> str:

@@ -112,7 +112,8 @@ async def nothing(finder: Finder) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Route(Generic[O_co, B_co, Q_co]):
-    """`path` has its variables in braces. `response` is None where there is none, `query` lists the query's parameters.
+    """`path` has its variables in braces. `responses` are type forms, the body is one of them (none: no JSON);
+    `query` lists the query's parameters.
     `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
     `prefixed`: also answers under the compatibility prefixes. `writes`: refused while draining."""
 
@@ -124,7 +125,7 @@ class Route(Generic[O_co, B_co, Q_co]):
     find: Callable[[Finder], Awaitable[O_co]]
     body: Body[B_co]
     query: type[Q_co]
-    response: Any = None  # a type form: a Struct, or a generic alias of one
+    responses: tuple[Any, ...] = ()
     status: int = 200
     problems: tuple[str, ...] = ()
     room: Room = "api"

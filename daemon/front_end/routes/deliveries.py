@@ -98,7 +98,7 @@ ROUTES = (
         body=NO_BODY,
         query=DeliveriesQuery,
         handler=listing,
-        response=Listing[DeliveryView],
+        responses=(Listing[DeliveryView],),
     ),
     Route(
         name="listDeliveriesOfWebhook",
@@ -109,7 +109,7 @@ ROUTES = (
         body=NO_BODY,
         query=DeliveriesQuery,
         handler=listing_of_webhook,
-        response=Listing[DeliveryView],
+        responses=(Listing[DeliveryView],),
         prefixed=True,
     ),
     Route(
@@ -121,7 +121,7 @@ ROUTES = (
         body=NO_BODY,
         query=NoQuery,
         handler=get,
-        response=DeliveryView,
+        responses=(DeliveryView,),
     ),
     Route(
         name="redeliver",
@@ -133,7 +133,7 @@ ROUTES = (
         query=NoQuery,
         handler=redeliver,
         status=202,
-        response=DeliveryView,
+        responses=(DeliveryView,),
         problems=("not-finished", "webhook-inactive", "tenant-inactive", "backlog-full"),
         writes=True,
     ),

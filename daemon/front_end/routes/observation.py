@@ -56,7 +56,7 @@ ROUTES = (
         body=NO_BODY,
         query=NoQuery,
         handler=alive,
-        response=State,
+        responses=(State,),
         room="observation",
     ),
     Route(
@@ -68,7 +68,7 @@ ROUTES = (
         body=NO_BODY,
         query=NoQuery,
         handler=ready,
-        response=State,
+        responses=(State,),
         problems=("draining", "storage-unavailable"),
         room="observation",
     ),

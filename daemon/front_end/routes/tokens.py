@@ -89,7 +89,7 @@ ROUTES = (
         query=NoQuery,
         handler=create,
         status=201,
-        response=CreatedToken,
+        responses=(CreatedToken,),
         room="operators",
         writes=True,
     ),
@@ -102,7 +102,7 @@ ROUTES = (
         body=NO_BODY,
         query=Page,
         handler=listing,
-        response=Listing[TokenView],
+        responses=(Listing[TokenView],),
         room="operators",
     ),
     Route(
