@@ -87,7 +87,7 @@ class Connection:
             await self._serve()
         except* Exception:
             log.exception("http.failed", role=self._crowd.role)
-            await self._refuse(Malformed(500, "The daemon has a fault. What happened is in its log."))
+            await self._end_with(Malformed(500, "The daemon has a fault. What happened is in its log."))
         finally:
             self._crowd.leave(self)
             self._stream.socket.close()
@@ -113,7 +113,9 @@ class Connection:
                     break
                 patience = KEEP_ALIVE
         except Malformed as refusal:
-            await self._refuse(refusal)
+            if self._fault is None:  # the application has not seen, and not logged, this request
+                log.info("http.request", role=self._crowd.role, status=refusal.status, detail=refusal.detail)
+            await self._end_with(refusal)
         except _Gone:
             return
         else:
@@ -244,9 +246,8 @@ class Connection:
                 if self._gone:
                     return
 
-    async def _refuse(self, refusal: Malformed) -> None:
+    async def _end_with(self, refusal: Malformed) -> None:
         """Answers below the application, if nothing of an answer has left yet, and ends the connection."""
-        log.info("http.request", role=self._crowd.role, status=refusal.status, detail=refusal.detail)
         if not self._wrote:
             await self._write(answer(refusal.status, refusal.detail))
         await self._linger()

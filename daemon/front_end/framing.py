@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import h11
 
 _LENGTH_LINE = re.compile(rb"^content-length[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]{0,261}")  # RFC 3986 §3.2.2, 253 characters of name and a port
 _DETAILS = {
     431: "The head of the request is too large: send at most 16 KiB of request line and headers.",
     501: "The only Transfer-Encoding understood is chunked: send the body so, or with a Content-Length.",
@@ -45,7 +46,11 @@ def fault(request: h11.Request, head: bytes) -> str | None:
         return "Only HTTP/1.1 is spoken here."
     if request.method == b"CONNECT" or not request.target.startswith(b"/"):
         return "The request target must be a path beginning with “/”, not a whole URL: this is not a proxy."
-    names = [name for name, _ in request.headers]
+    names: list[bytes] = []
+    for name, value in request.headers:
+        names.append(name)
+        if name == b"host" and not _HOST.fullmatch(value):
+            return "The header Host is not a host name."
     if b"transfer-encoding" in names:
         if b"content-length" in names:
             return "Send either Content-Length or Transfer-Encoding, not both."

@@ -71,7 +71,8 @@ class Server:
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
                             for listener in () if self._draining else self._listeners:
-                                accepting.start_soon(self._accept, listener, context, connections)
+                                source = trio.SocketListener(trio.socket.from_stdlib_socket(listener.socket))
+                                accepting.start_soon(self._accept, listener, source, context, connections)
                             task_status.started()
         finally:
             self._close_listeners()
@@ -95,11 +96,12 @@ class Server:
             self._draining,
         )
 
-    async def _accept(self, listener: Listener, context: WorkerContext, connections: trio.Nursery) -> None:
+    async def _accept(
+        self, listener: Listener, source: trio.SocketListener, context: WorkerContext, connections: trio.Nursery
+    ) -> None:
         """One listener's loop. An accept that fails is logged once until one succeeds, and tried again: no lack of
         descriptors or memory, and nothing a client does to its socket, ends it."""
         crowd = self._crowds[listener.role]
-        source = trio.SocketListener(trio.socket.from_stdlib_socket(listener.socket))
         failing = False
         while True:
             try:
