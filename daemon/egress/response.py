@@ -78,6 +78,8 @@ class ResponseReader:
         if self.status:
             self._feed_body(data)
             return
+        if not self._fed and data[:1] != b"H":
+            raise Malformed("it is not an HTTP/1.1 response")
         self._fed += len(data)
         try:
             self._parser.feed_data(data)
