@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -38,8 +39,8 @@ class Api:
         self.token = token
         self._client = httpx.Client(
             base_url=base,
-            # `trust_env` off also here: a transport made by httpx would otherwise look for CA files by environment.
-            transport=httpx.HTTPTransport(uds=socket, trust_env=False),
+            # The system's certificate authorities, among them those its administrator added; httpx would bring its own.
+            transport=httpx.HTTPTransport(uds=socket, verify=ssl.create_default_context(), trust_env=False),
             trust_env=False,
             timeout=_TIMEOUT,
             headers={"authorization": f"Bearer {token}", "user-agent": f"Tenant-Webhooks-CLI/{__version__}"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 
 import click
@@ -42,26 +41,9 @@ for command in (serve, check_config, backup, demo, listen, tenants, tokens, webh
 
 
 def main() -> None:
-    """Runs one command and ends the process.
-
-    A reader that goes away early (`… | head`) ends it with 1 and without a traceback."""
+    """Runs one command and ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names and bodies come from outside; a terminal that cannot show a letter of them must not end the command.
             stream.reconfigure(errors="backslashreplace")
-    code = 1
-    try:
-        cli.main(prog_name=PROGRAM)
-    except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    sys.exit(code if _flushed() else 1)
-
-
-def _flushed() -> bool:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered would be tried again, and fail loudly, when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return False
-    return True
+    cli.main(prog_name=PROGRAM)

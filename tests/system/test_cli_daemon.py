@@ -121,6 +121,22 @@ async def test_a_demonstration_that_is_stopped_stops_its_daemon_and_fails(
     assert running_in(tmp_path) == []
 
 
+async def test_a_demonstration_whose_reader_goes_away_ends_without_a_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout, trio.fail_after(20):
+        done = await trio.run_process(
+            [*COMMAND, "demo"],
+            check=False,
+            stdout=stdout,
+            capture_stderr=True,
+            env=environment({"TMPDIR": str(tmp_path)}),
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert left_in(tmp_path) == []
+    assert running_in(tmp_path) == []
+
+
 async def test_a_daemon_that_cannot_start_fails_the_demonstration_with_its_log(tmp_path: Path) -> None:
     config = tmp_path / "broken.toml"
     config.write_text("[nonsense]\n")

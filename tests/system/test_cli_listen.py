@@ -6,6 +6,7 @@ import base64
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -124,11 +125,17 @@ async def test_senders_that_break_the_rules_do_not_end_it() -> None:
                 await stream.send_eof()
                 return b"".join([chunk async for chunk in stream]).partition(b"\r\n")[0]
 
+    def reset_after(request: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", listener.port)) as sender:
+            sender.sendall(request)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
     head = b"POST / HTTP/1.1\r\nHost: x\r\n"
     too_much = BODY_BYTES + 1
     async with listening() as listener:
         assert await answer_to(b"\x16\x03\x01 rubbish\r\n\r\n") == b"HTTP/1.1 400 "
         assert await answer_to(b"") == b""
+        reset_after(head)
         assert await answer_to(head + b"Content-Length: 10\r\n\r\nshort") in (b"", b"HTTP/1.1 400 ")
         assert await answer_to(head + b"X: " + b"x" * 70_000) == b"HTTP/1.1 431 "
         assert await answer_to(head + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}") == b"HTTP/1.1 200 "
