@@ -1,0 +1,57 @@
+"""A webhook made ready for attempts: what is the same in each of them is worked out once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from daemon import __version__
+from daemon.delivery.signing import Signer
+from daemon.egress.faults import EgressError
+from daemon.egress.request import request_head
+from daemon.egress.url import UrlError, check_url
+
+if TYPE_CHECKING:
+    from daemon.egress.exchange import Exchange
+    from daemon.model import Endpoint
+
+_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"user-agent", f"Tenant-Webhooks/{__version__}".encode()),
+    (b"accept-encoding", b"identity"),
+)
+
+
+class Target:
+    """`fault` says why no attempt at the webhook can be made: its URL was accepted once and is not any more."""
+
+    __slots__ = ("_head", "_signer", "_url", "endpoint", "fault")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.fault: EgressError | None = None
+        self._signer = Signer(endpoint.secrets)
+        self._url = httpx.URL()
+        self._head = b""
+        try:
+            # Whether it must be https is the transport's to say: here only what it takes to write the request.
+            self._head = request_head(check_url(endpoint.url, require_https=False), _HEADERS)
+            self._url = httpx.URL(endpoint.url)
+        except (UrlError, httpx.InvalidURL) as error:
+            self.fault = EgressError("blocked_address", f"The webhook's URL cannot be used. {error}")
+
+    def request(self, event: str, body: bytes, timestamp: int, exchange: Exchange) -> httpx.Request:
+        """The signed request of CONTRACT §1; the bytes signed are the bytes sent. `timestamp` in Unix seconds."""
+        return httpx.Request(
+            "POST",
+            self._url,
+            headers=[
+                (b"webhook-id", event.encode()),
+                (b"webhook-timestamp", b"%d" % timestamp),
+                (b"webhook-signature", self._signer.sign(event, timestamp, body).encode()),
+            ],
+            # With a stream of its own httpx neither copies the headers nor works them out again: 2 µs, not 9.
+            stream=httpx.ByteStream(body),
+            extensions={"exchange": exchange, "head": self._head},
+        )

@@ -1,0 +1,220 @@
+"""The delivery actor of one tenant: claims its work, has it attempted, brings the outcomes back to the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from daemon.delivery.attempt import Postponed, attempt, cut_short
+from daemon.delivery.backoff import Backoff
+from daemon.delivery.target import Target
+from daemon.delivery.work import Work
+from daemon.egress.exchange import Exchange
+from daemon.identifiers import now_ms
+from daemon.model import Finished
+from daemon.persistence.commands import Claim, Progress, Progressed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx
+
+    from daemon.delivery.journal import Journal
+    from daemon.delivery.pool import Pool
+    from daemon.delivery.slots import Slots
+    from daemon.model import Claimed, Endpoint, Outcome
+
+IDLE = 1.0
+"""Seconds without work after which an actor retires."""
+
+_TARGETS = 256
+
+
+class DeliveryStore(Protocol):
+    """What delivery needs of persistence."""
+
+    async def progress(self, command: Progress) -> Progressed:
+        """Never refused; waits while storage is failing. Cancelled, the step may or may not be on disk."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all tenant actors share. `give` returns slots of a tenant: `give(tenant, count)`."""
+
+    store: DeliveryStore
+    transport: httpx.AsyncBaseTransport
+    slots: Slots
+    pool: Pool
+    journal: Journal
+    give: Callable[[int, int], None]
+    timeout: float
+    per_webhook: int
+
+
+class TenantActor:
+    """Steps through `Progress` commands, one at a time: what has finished and the next claims travel together.
+
+    Slots are held from before the claim until the response is in. A step carries every outcome there is, and nothing
+    is claimed but by a step, so at most twice the tenant's slots of outcomes are ever unrecorded."""
+
+    def __init__(self, tenant: int, means: Means) -> None:
+        self._tenant = tenant
+        self._means = means
+        self._work = Work(means.per_webhook)
+        self._targets: dict[int, Target] = {}
+        self._backoff = Backoff()
+        self._running = 0
+        self._finished: list[tuple[Endpoint, Finished]] = []
+        self._postponed: list[tuple[Endpoint, Claimed, Postponed]] = []
+        self._draining = False
+        self._bell, self._ear = trio.open_memory_channel[None](1)
+        self._rung = False
+
+    def offer(self, work: Mapping[int, int]) -> None:
+        """So many more deliveries wait, by webhook. Never blocks."""
+        for webhook, count in work.items():
+            self._work.add(webhook, count)
+        self.ring()
+
+    def ring(self) -> None:
+        """Something changed: look again. The channel holds one call, which is enough for any number of them."""
+        if not self._rung:
+            self._rung = True
+            self._bell.send_nowait(None)
+
+    def drain(self) -> None:
+        """Claim no more; `run` returns when all that is under way has ended and been recorded."""
+        self._draining = True
+        self.ring()
+
+    async def run(self) -> None:
+        """Work until there is nothing to do for a second, or until drained. Every attempt has then been recorded.
+
+        Between the decision to retire and the return there is no checkpoint: whoever offers work sees an actor that
+        still looks, or none. Cancelled, it leaves its claimed deliveries `sending` on disk and its outcomes unrecorded:
+        the next start finds them `interrupted`."""
+        while True:
+            step, command = self._next_step()
+            if command is not None:
+                self._settle(step, await self._means.store.progress(command))
+            elif not await self._rest():
+                return
+
+    def _next_step(self) -> tuple[_Step, Progress | None]:
+        if self._finished or self._postponed:
+            self._work.probe()
+        step = _Step(self._claims(), self._finished, self._postponed)
+        if not (step.claims or step.finished or step.postponed):
+            return step, None
+        self._finished, self._postponed = [], []
+        finished = [finished for _, finished in step.finished]
+        postponed = [delivery for _, delivery, _ in step.postponed]
+        return step, Progress(self._tenant, finished, postponed, step.claims)
+
+    def _claims(self) -> list[Claim]:
+        slots, tenant = self._means.slots, self._tenant
+        resting = self._draining or trio.current_time() < self._backoff.until
+        wanted = 0 if resting else self._work.claimable
+        held = slots.collect(tenant)
+        held += slots.ask(tenant, max(0, wanted - held))
+        if held > wanted:
+            self._means.give(tenant, held - wanted)
+        return self._work.plan(min(held, wanted))
+
+    def _settle(self, step: _Step, progressed: Progressed) -> None:
+        got = Counter(delivery.webhook for delivery in progressed.claimed)
+        unused = 0
+        for claim in step.claims:
+            self._work.settle(claim, got[claim.webhook])
+            unused += claim.limit - got[claim.webhook]
+        if unused:
+            self._means.give(self._tenant, unused)
+        for endpoint in progressed.endpoints.values():
+            self._prepare(endpoint)
+        for delivery in progressed.claimed:
+            self._begin(delivery, self._targets[delivery.webhook])
+        for endpoint, delivery, postponed in step.postponed:
+            self._work.add(delivery.webhook, 1)
+            self._means.journal.postponed(delivery, endpoint, postponed.detail)
+        for endpoint, finished in step.finished:
+            if finished.delivery.seq in progressed.recorded:
+                self._means.journal.recorded(finished.delivery, endpoint, finished.outcome)
+
+    def _prepare(self, endpoint: Endpoint) -> None:
+        known = self._targets.get(endpoint.seq)
+        if known is not None and known.endpoint == endpoint:
+            return
+        if known is None and len(self._targets) >= _TARGETS:
+            # Webhooks come and go while a busy actor lives for ever; it is cheap to prepare the rest again.
+            del self._targets[next(iter(self._targets))]
+        self._targets[endpoint.seq] = Target(endpoint)
+
+    def _begin(self, delivery: Claimed, target: Target) -> None:
+        self._running += 1
+        if self._draining:
+            self._ended(delivery, target.endpoint, Postponed("the daemon is shutting down"))
+        else:
+            self._means.pool.submit(_Attempt(self, delivery, target))
+
+    async def carry_out(self, delivery: Claimed, target: Target) -> None:
+        """Attempt a claimed delivery and keep what came of it. Cancelled, it keeps what `cut_short` says."""
+        endpoint, started = target.endpoint, now_ms()
+        exchange = Exchange(endpoint.seq, endpoint.tenant, trio.current_time() + self._means.timeout)
+        try:
+            result = await attempt(delivery, target, exchange, self._means.transport, started)
+        except trio.Cancelled:
+            self._ended(delivery, endpoint, cut_short(exchange, started))
+            raise
+        self._ended(delivery, endpoint, result)
+
+    def _ended(self, delivery: Claimed, endpoint: Endpoint, result: Outcome | Postponed) -> None:
+        self._running -= 1
+        if isinstance(result, Postponed):
+            self._postponed.append((endpoint, delivery, result))
+            self._backoff.fault(trio.current_time())
+        else:
+            self._finished.append((endpoint, Finished(delivery, result)))
+        self._work.release(delivery.webhook)
+        self._means.give(self._tenant, 1)
+        self.ring()
+
+    async def _rest(self) -> bool:
+        """Wait until there may be something to do; False if it is time to go."""
+        if self._draining and not self._running:
+            return False
+        if self._rung:
+            # What it called for has been looked at since.
+            self._ear.receive_nowait()
+            self._rung = False
+        patience = inf
+        if self._work.claimable and not self._draining:
+            patience = max(0.0, self._backoff.until - trio.current_time()) or inf
+        elif not len(self._work):
+            patience = IDLE
+        with trio.move_on_after(patience):
+            await self._ear.receive()
+            self._rung = False
+            return True
+        return len(self._work) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    claims: list[Claim]
+    finished: list[tuple[Endpoint, Finished]]
+    postponed: list[tuple[Endpoint, Claimed, Postponed]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    actor: TenantActor
+    delivery: Claimed
+    target: Target
+
+    async def run(self) -> None:
+        await self.actor.carry_out(self.delivery, self.target)
