@@ -108,11 +108,11 @@ def reconcile(promised: dict[str, int], deliveries: list[dict[str, Any]], ledger
     interrupted = [key for key, status in statuses.items() if status == "interrupted"]
     print(f"{len(promised)} events, {len(deliveries)} deliveries, {len(interrupted)} interrupted")
 
+    assert max(arrivals.values()) == 1, "a delivery was sent twice"
     assert len(promised) == ROUNDS * BATCHES * BATCH
     assert len(deliveries) == len(statuses) == len(promised) * WEBHOOKS
     assert {event for _, event in statuses} == promised.keys()
     assert set(statuses.values()) == {"succeeded", "interrupted"}
-    assert max(arrivals.values()) == 1, "a delivery was sent twice"
     assert arrivals.keys() <= statuses.keys(), "something was sent that is not on the record"
     assert [key for key, status in statuses.items() if status == "succeeded" and not arrivals[key]] == []
     assert ROUNDS <= len(interrupted) < len(deliveries) / 10

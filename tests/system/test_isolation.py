@@ -72,7 +72,7 @@ async def test_a_hanging_webhook_does_not_delay_a_healthy_one_beside_it(daemons:
 async def test_many_hanging_tenants_that_fill_their_part_do_not_delay_one_more(
     daemons: Daemons, receivers: Receivers
 ) -> None:
-    tenants, of_each, slots = 10, 32, 352
+    tenants, of_each, slots = 10, 64, 352
     daemon = await daemons.start(
         {"delivery": {**SETTINGS["delivery"], "max_concurrent": slots, "max_concurrent_per_tenant": of_each}}
     )
@@ -84,7 +84,7 @@ async def test_many_hanging_tenants_that_fill_their_part_do_not_delay_one_more(
         bad = await daemon.tenant(f"bad-{number}")
         for _ in range(4):
             await bad.register(hanging.url)
-        await bad.publish(*[session_event(f"s-{n}") for n in range(of_each)])
+        await bad.publish(*[session_event(f"s-{n}") for n in range(16)])
     await hanging.arrived(slots * 3 // 4)
     assert_served_as_if_alone(alone, await arrival_times(good, healthy))
     assert len(hanging.requests) <= slots * 3 // 4 + tenants * 8
