@@ -40,8 +40,8 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow: this one was sent and its response read, both to the end."""
-        return self.reader.reusable and not self._unsent
+        """Whether another request may follow: this one was sent and its response read, both to the end and in bounds."""
+        return self.reader.reusable and self.reader.seen <= MAX_BODY and not self._unsent
 
     def close(self) -> None:
         self._wire.close()

@@ -32,10 +32,10 @@ def transport(
     tls: ssl.SSLContext | None = None,
     connect_timeout: float = 5.0,
     keep_alive: float = 5.0,
-    kept: int = 4096,
+    kept_connections: int = 2048,
     require_https: bool = False,
 ) -> EgressTransport:
-    delivery = DeliverySettings(connect_timeout=connect_timeout, keep_alive=keep_alive, response_body_bytes=kept)
+    delivery = DeliverySettings(connect_timeout=connect_timeout, keep_alive=keep_alive, max_concurrent=kept_connections)
     return EgressTransport(delivery, EgressSettings(require_https=require_https), policy, resolver=resolver, tls=tls)
 
 
