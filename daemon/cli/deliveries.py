@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from daemon.cli.client import Api
     from daemon.cli.output import Output
 
-_COLUMNS = ("id", "created", "eventType", "webhook", "status", "statusCode", "error", "timings.total")
+COLUMNS = ("id", "status", "statusCode", "error", "webhook", "created", "eventType", "timings.total")
 
 
 @click.group(short_help="Every attempt, and how it went.")
@@ -70,7 +70,7 @@ def list_deliveries(
         since=since,
         until=until,
     )
-    output.listing(api.pages(where, query, whole=whole), _COLUMNS, whole=whole)
+    output.listing(api.pages(where, query, whole=whole), COLUMNS, whole=whole)
 
 
 @deliveries.command("get")

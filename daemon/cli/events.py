@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 import msgspec
 
+from daemon.cli.deliveries import COLUMNS
 from daemon.cli.identifiers import ID, path
 from daemon.cli.options import client_command, present, tenant_option
 from daemon.cli.output import Document, objects, show_rows
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from daemon.cli.client import Api
     from daemon.cli.output import Output
 
-_COLUMNS = ("id", "event", "created", "deliveries", "duplicate")
+_RESULT_COLUMNS = ("id", "event", "created", "deliveries", "duplicate")
 
 
 @click.group(short_help="What happened: publish it, look at it.")
@@ -48,7 +49,7 @@ def publish(api: Api, output: Output, file: BinaryIO, tenant: str | None, idempo
     body = api.send("POST", path("events"), params=present(tenant=tenant), content=file.read(), headers=headers)
     batch = [] if output.as_json else objects(msgspec.json.decode(body, type=Document).get("data"))
     if batch:
-        show_rows(batch, _COLUMNS)
+        show_rows(batch, _RESULT_COLUMNS)
     else:
         output.record(body)
 
@@ -58,7 +59,7 @@ def publish(api: Api, output: Output, file: BinaryIO, tenant: str | None, idempo
 @client_command
 def get_event(api: Api, output: Output, event: str) -> None:
     """One event: its payload as sent, and its deliveries."""
-    output.record(api.get(path("events", event)))
+    output.record(api.get(path("events", event)), {"deliveries": COLUMNS})
 
 
 def _checked(key: str) -> str:

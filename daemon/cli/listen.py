@@ -97,7 +97,7 @@ def find_secret(secret: str | None, secret_file: Path | None, environ: Mapping[s
 
 
 def show(console: Console, request: Request, receipt: Receipt) -> None:
-    """One request with the verdict on top; nothing that came in can steer the terminal."""
+    """One request with the verdict on top, a duplicate by that alone. Nothing that came in can steer the terminal."""
     word, style = verdict(receipt)
     console.print()
     console.print(
@@ -107,6 +107,8 @@ def show(console: Console, request: Request, receipt: Receipt) -> None:
         Text(word, style=style),
         sep="",
     )
+    if receipt.duplicate:
+        return
     for name, value in request.headers:
         console.print(Text(f"  {printable(name)}: {printable(value)}", style="dim"))
     console.print(JSONHighlighter()(Text(readable(request.body))))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 import msgspec
 from msgspec import Raw, Struct
-from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, object]
 
+_FOLDING = ("url", "name", "events", "permissions")
+_FOLDED_WIDTH = 24  # columns that a long text keeps at the least
 _UNBOUNDED = 100_000  # columns: lines meant for another program are never folded
 
 
@@ -39,12 +42,12 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def record(self, body: bytes) -> None:
-        """One resource."""
+    def record(self, body: bytes, tables: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        """One resource; `tables` as `show_record` takes it."""
         if self.as_json:
             _write(sys.stdout, body, b"\n")
         else:
-            show_record(msgspec.json.decode(body, type=Document))
+            show_record(msgspec.json.decode(body, type=Document), tables)
 
     def done(self, sentence: str) -> None:
         """Success that the API answers without a body: programs need no more than exit code 0."""
@@ -98,21 +101,42 @@ class Output:
 
 
 def show_rows(rows: Sequence[Document], columns: Sequence[str]) -> None:
-    """A table; `columns` are keys, dotted where they reach into an object, and name themselves."""
-    console = console_for_results()
+    """A table; `columns` are keys, dotted where they reach into an object, the most important first. Where the
+    terminal is too narrow the last ones are left out, which is said: an id cut in pieces could not be copied."""
     if not rows:
         click.echo("None.", err=True)
         return
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for column in columns:
-        table.add_column(_heading(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(reach(row, column))) for column in columns))
+    console = console_for_results()
+    cells = {column: [cell(reach(row, column)) for row in rows] for column in columns}
+    kept = fitting({_heading(column): texts for column, texts in cells.items()}, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns[:kept]:
+        table.add_column(_heading(column), overflow="fold", no_wrap=column not in _FOLDING)
+    for texts in zip(*(cells[column] for column in columns[:kept]), strict=True):
+        table.add_row(*map(Text, texts))
     console.print(table)
+    if kept < len(columns):
+        left_out = ", ".join(_heading(column).lower() for column in columns[kept:])
+        click.echo(f"Left out for want of room: {left_out}. Widen the terminal, or use --json.", err=True)
 
 
-def show_record(document: Document) -> None:
-    """One line a value; a list of objects becomes a table under its name."""
+def fitting(cells: Mapping[str, Sequence[str]], width: int) -> int:
+    """How many of the columns, from the first, fit into `width`; at least one. A long text may be folded."""
+    used = 0
+    for number, (heading, texts) in enumerate(cells.items()):
+        longest = max(cell_len(text) for text in texts)
+        used += max(
+            cell_len(heading), longest if longest <= _FOLDED_WIDTH or heading.lower() not in _FOLDING else _FOLDED_WIDTH
+        )
+        if used > width and number:
+            return number
+        used += 2
+    return len(cells)
+
+
+def show_record(document: Document, tables: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+    """One line a value; a list of objects becomes a table under its name, of all simple values unless `tables` says
+    of which."""
     console = console_for_results()
     fields = Table(box=None, show_header=False, pad_edge=False)
     fields.add_column(style="bold", no_wrap=True)
@@ -124,7 +148,8 @@ def show_record(document: Document) -> None:
         if rows := objects(value):
             console.print()
             console.print(Text(printable(key), style="bold"))
-            show_rows(rows, [column for column in rows[0] if not isinstance(rows[0][column], (dict, list))])
+            simple = [column for column in rows[0] if not isinstance(rows[0][column], (dict, list))]
+            show_rows(rows, tables.get(key, simple))
 
 
 def console_for_results() -> Console:
@@ -142,6 +167,8 @@ def cell(value: object) -> str:
             return "yes" if value else "no"
         case str():
             return printable(value)
+        case float():
+            return f"{value:.1f}"
         case list():
             return ", ".join(cell(part) for part in cast("list[object]", value)) or "-"
         case dict():

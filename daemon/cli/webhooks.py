@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from daemon.cli.client import Api
     from daemon.cli.output import Output
 
-_COLUMNS = ("id", "name", "url", "events", "active", "lastDelivered", "deliveryAttempts", "lastDelivery.status")
+_COLUMNS = ("id", "active", "url", "name", "lastDelivery.status", "deliveryAttempts", "lastDelivered", "events")
 
 
 @click.group(short_help="Registered URLs and what they want.")

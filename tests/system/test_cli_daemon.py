@@ -196,8 +196,8 @@ async def test_tables_of_the_real_api_show_every_row(daemons: Daemons, receivers
     listed = await client(daemon, daemon.operator_token, "webhooks", "list", "--tenant", "acme")
     assert listed.exit_code == 0, listed.stderr
     heading, row = listed.stdout.splitlines()
-    assert heading.split()[:3] == ["ID", "NAME", "URL"]
-    assert row.split()[:3] == [webhook["id"], "Production", receiver.url]
+    assert heading.split()[:3] == ["ID", "ACTIVE", "URL"]
+    assert row.split()[:3] == [webhook["id"], "yes", receiver.url]
 
 
 async def test_the_daemons_refusals_reach_the_person(daemons: Daemons) -> None:

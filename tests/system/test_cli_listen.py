@@ -102,6 +102,7 @@ async def test_it_verifies_what_comes_drops_duplicates_visibly_and_ends_with_0_o
         assert "\x1b" not in listener.text
         assert (await client.post("/hooks", content=BODY, headers=signed("evt_1"))).status_code == 200
         await listener.says("DUPLICATE of evt_1, dropped")
+        assert listener.text.count('"Event"') == 1
         assert (await client.post("/hooks", content=BODY + b" ", headers=signed("evt_2"))).status_code == 401
         await listener.says("REFUSED: No matching signature found")
         assert (await client.get("/")).status_code == 405

@@ -14,7 +14,7 @@ from rich.console import Console
 from daemon.cli import output as output_module
 from daemon.cli.failure import Failure, Problem, failure
 from daemon.cli.narration import DemoFailed, Narrator, curl
-from daemon.cli.output import Output, cell, flat, objects, reach, show_record, show_rows
+from daemon.cli.output import Output, cell, fitting, flat, objects, reach, show_record, show_rows
 from daemon.cli.printable import printable
 
 JSON = st.recursive(
@@ -53,7 +53,7 @@ def test_what_does_not_print_shows_as_its_escape(text: str, shown: str) -> None:
         (True, "yes"),
         (False, "no"),
         (0, "0"),
-        (1.5, "1.5"),
+        (2.5340530000903527, "2.5"),
         ([], "-"),
         (["a", "b"], "a, b"),
         ({"a": "\x1b"}, '{"a":"\\u001b"}'),
@@ -86,13 +86,36 @@ def test_a_table_for_another_program_is_never_cut_or_folded(capsys: pytest.Captu
     assert row.split() == ["w1X2y3Z4", url]
 
 
-def test_a_narrow_terminal_folds_values_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> io.StringIO:
     screen = io.StringIO()
-    monkeypatch.setattr(
-        output_module, "console_for_results", lambda: Console(file=screen, width=30, force_terminal=True, no_color=True)
-    )
-    show_rows([{"id": "dlv_0123456789abcdef0123456789abcdef"}], ["id"])
-    assert "dlv_0123456789abcdef0123456789abcdef" in "".join(screen.getvalue().split())
+    console = Console(file=screen, width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr(output_module, "console_for_results", lambda: console)
+    return screen
+
+
+def test_a_narrow_terminal_keeps_ids_whole_and_says_which_columns_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = on_a_terminal(monkeypatch, 50)
+    id = "dlv_0123456789abcdef0123456789abcdef"
+    show_rows([{"id": id, "status": "interrupted", "errorDetail": "x" * 40}], ["id", "status", "errorDetail"])
+    assert screen.getvalue().split() == ["ID", "STATUS", id, "interrupted"]
+    assert "error detail" in capsys.readouterr().err
+
+
+def test_a_narrow_terminal_folds_a_long_text_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = on_a_terminal(monkeypatch, 40)
+    url = "https://example.com/" + "0123456789" * 20
+    show_rows([{"id": "w1X2y3Z4", "url": url}], ["id", "url"])
+    heading, *lines = screen.getvalue().splitlines()
+    assert heading.split() == ["ID", "URL"]
+    assert all(len(line.rstrip()) <= 40 for line in lines)
+    assert "".join("".join(lines).split()) == "w1X2y3Z4" + url
+
+
+@given(st.dictionaries(st.text(), st.lists(st.text(), min_size=1), min_size=1), st.integers(1, 200))
+def test_at_least_the_first_column_stays(cells: dict[str, list[str]], width: int) -> None:
+    assert 1 <= fitting(cells, width) <= len(cells)
 
 
 def test_markup_of_a_console_in_a_value_stays_text(capsys: pytest.CaptureFixture[str]) -> None:
