@@ -96,7 +96,7 @@ class Output:
         for culprit in problem.errors:
             where = culprit.pointer if culprit.pointer is not None else culprit.parameter
             click.echo(f"  {printable(where or 'the request')}: {printable(culprit.detail)}", err=True)
-        if failure.retry_after is not None:
+        if failure.retry_after is not None and problem.status == 503:  # CONTRACT §7: of this one it is promised
             click.echo(f"  Nothing was stored; try again in {printable(failure.retry_after)} s.", err=True)
 
 
@@ -124,10 +124,10 @@ def fitting(cells: Mapping[str, Sequence[str]], width: int) -> int:
     """How many of the columns, from the first, fit into `width`; at least one. A long text may be folded."""
     used = 0
     for number, (heading, texts) in enumerate(cells.items()):
-        longest = max(cell_len(text) for text in texts)
-        used += max(
-            cell_len(heading), longest if longest <= _FOLDED_WIDTH or heading.lower() not in _FOLDING else _FOLDED_WIDTH
-        )
+        needed = max(cell_len(text) for text in texts)
+        if heading.lower() in _FOLDING:
+            needed = min(needed, _FOLDED_WIDTH)
+        used += max(needed, cell_len(heading))
         if used > width and number:
             return number
         used += 2

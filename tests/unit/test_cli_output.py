@@ -167,8 +167,8 @@ def test_a_list_that_goes_on_says_how(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_failure_for_people_names_title_detail_and_each_culprit(capsys: pytest.CaptureFixture[str]) -> None:
     problem = {
         "type": "/problems/invalid",
-        "title": "The request is invalid",
-        "status": 422,
+        "title": "Storage is unavailable",
+        "status": 503,
         "detail": "Correct 2 values.",
         "errors": [
             {"pointer": "/events/3/session/id", "detail": "at most 128 characters"},
@@ -180,7 +180,7 @@ def test_a_failure_for_people_names_title_detail_and_each_culprit(capsys: pytest
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [
-        "Error: The request is invalid (422)",
+        "Error: Storage is unavailable (503)",
         "  Correct 2 values.",
         "  /events/3/session/id: at most 128 characters",
         "  limit: 1 to 200\\x1b[2J",
