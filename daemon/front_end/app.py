@@ -24,6 +24,7 @@ from daemon.refusals import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from hypercorn.typing import HTTPScope
     from quart.wrappers import Request
 
     from daemon.egress.policy import AddressPolicy
@@ -85,9 +86,8 @@ class Api(Application):
 
     def _match(self, request: Request, role: Role) -> tuple[AnyRoute, Mapping[str, str]]:
         """Raises Problem `not-found`, `method-not-allowed`."""
-        adapter = self._maps[role].bind("", path_info=request.path, default_method=request.method)
         try:
-            return adapter.match()
+            return self._maps[role].bind("", path_info=_path(request), default_method=request.method).match()
         except MethodNotAllowed as error:
             allow = ", ".join(sorted(error.valid_methods or ()))
             detail = f"This path does not take that method. It takes {allow}."
@@ -112,7 +112,7 @@ class Api(Application):
         if failed is None:
             log.info("http.request", **fields)
         else:
-            log.exception("http.request", **fields)
+            log.error("http.request", **fields, exc_info=failed)
 
 
 def create_app(
@@ -122,9 +122,11 @@ def create_app(
     policy: AddressPolicy,
     metrics: Metrics,
     ready: Readiness,
+    *,
+    routes: Iterable[AnyRoute] = ROUTES,
 ) -> Api:
     """The application for all listeners: `scope["state"]["role"]` says which one a request came in through."""
-    return Api(House(store, settings, policy, metrics, ready), operator, ROUTES)
+    return Api(House(store, settings, policy, metrics, ready), operator, tuple(routes))
 
 
 def route_map(routes: Iterable[AnyRoute], role: Role, settings: Settings) -> Map:
@@ -143,6 +145,15 @@ def paths_of(route: AnyRoute) -> list[str]:
     """Every path template that a route answers to, its own first."""
     others = [prefix + route.path.removeprefix("/v1") for prefix in PREFIXES] if route.prefixed else []
     return [route.path, *others]
+
+
+def _path(request: Request) -> str:
+    """The path, unless it has two slashes in front, which werkzeug would drop, or an encoded one, which separates
+    nothing (RFC 3986 §2.2): a proxy's rules for paths must see what we see. Raises NotFound for those."""
+    scope = cast("HTTPScope", request.scope)
+    if scope["raw_path"].startswith(b"//") or b"%2f" in scope["raw_path"].lower():
+        raise NotFound
+    return scope["path"]
 
 
 def _role(request: Request) -> Role:

@@ -15,21 +15,26 @@ from daemon.egress.policy import AddressPolicy
 from daemon.front_end.app import create_app
 from daemon.front_end.auth import OperatorToken
 from daemon.front_end.listeners import open_listeners
+from daemon.front_end.routes import ROUTES
 from daemon.front_end.server import Server
-from daemon.front_end.tokens import digest
+from daemon.front_end.tokens import digest, new_token
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
+from daemon.persistence.commands import CreateToken
 from daemon.persistence.database import open_writer
 from daemon.settings import Limits, ServerSettings, Settings, StorageSettings, TcpBind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from pathlib import Path
+
+    from daemon.front_end.routing import AnyRoute
+    from daemon.model import Permission
 
 OPERATOR = "tw_operator_0123456789abcdef0123456789abcdef"
 ANYWHERE = TcpBind("127.0.0.1", 0)
-BOTH = ("manage_webhooks", "publish_events")
+BOTH: tuple[Permission, ...] = ("manage_webhooks", "publish_events")
 URL = "https://example.com/hook"
 
 Json = dict[str, Any]
@@ -73,6 +78,14 @@ class House:
         assert made.status_code == 201, made.text
         return made.json()["token"]
 
+    async def aged_token(self, tenant: str) -> str:
+        """A token that has expired since it was made; the API itself makes none like it."""
+        owner = self.store.registry.tenant_by_id(tenant)
+        assert owner is not None
+        text = new_token()
+        await self.store.execute(CreateToken(owner.seq, None, BOTH, 1, digest(text)), 5)
+        return text
+
     async def webhook(self, token: str, **fields: object) -> Json:
         made = await self.ask("POST", "/v1/webhooks", {"url": URL, **fields}, token=token)
         assert made.status_code == 201, made.text
@@ -105,19 +118,23 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, observe: bool = False, admin: bool = False, limits: Limits | None = None, **server: Any
+    folder: Path,
+    *,
+    observe: bool = False,
+    admin: bool = False,
+    limits: Limits | None = None,
+    routes: Iterable[AnyRoute] = ROUTES,
 ) -> AsyncIterator[House]:
     settings = Settings(
-        server=ServerSettings(
-            bind=(ANYWHERE,), observe_bind=(ANYWHERE,) * observe, admin_bind=(ANYWHERE,) * admin, **server
-        ),
+        server=ServerSettings(bind=(ANYWHERE,), observe_bind=(ANYWHERE,) * observe, admin_bind=(ANYWHERE,) * admin),
         storage=StorageSettings(path=str(folder / "webhooks.db"), min_free_bytes=0),
         limits=limits or Limits(),
     )
     path, metrics, ready = folder / "webhooks.db", Metrics(), Readiness()
     store = Persistence(open_writer(path), path, settings.storage, settings.limits, metrics)
     listeners = open_listeners(settings.server, {})
-    app = create_app(store, settings, OperatorToken(digest(OPERATOR)), AddressPolicy(), metrics, ready)
+    operator = OperatorToken(digest(OPERATOR))
+    app = create_app(store, settings, operator, AddressPolicy(), metrics, ready, routes=routes)
     front = Server(app, listeners, settings.server)
     async with AsyncExitStack() as stack:
         stack.enter_context(trio.fail_after(30))

@@ -20,8 +20,6 @@ from daemon.persistence import queries
 from daemon.persistence.commands import NewEvent, Publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from daemon.model import Event
 
 KEY_HEADER = "Idempotency-Key"
@@ -71,9 +69,7 @@ async def find_event(finder: Finder) -> Event:
 
 async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     submission = call.body
-    events = _decoded(submission, call.house.settings.limits.event_bytes, call.house.settings.limits.batch_events)
-    _check_tenants(call, submission, events)
-    events = _with_key(submission, events, call.headers.get(KEY_HEADER))
+    events = _with_key(submission, _decoded(call), call.headers.get(KEY_HEADER))
     tenants = [_tenant(call, event, submission.pointer(index)) for index, event in enumerate(events)]
     now = now_ms()
     new = [
@@ -96,8 +92,11 @@ async def get(call: Call[Event, None, NoQuery]) -> Reply:
     return reply(event_view(call.object, deliveries))
 
 
-def _decoded(submission: Submission, most_bytes: int, most_events: int) -> list[PublishedEvent]:
-    """Raises Problem `too-large` for an event over `most_bytes`, `not-json`, `invalid` with every culprit."""
+def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEvent]:
+    """Raises Problem `too-large`, `not-json`, `invalid` with every culprit, `forbidden` when a tenant names another,
+    whether that exists or not."""
+    submission, limits = call.body, call.house.settings.limits
+    most_bytes, most_events = limits.event_bytes, limits.batch_events
     for index, raw in enumerate(submission.events):
         if len(bytes(raw)) > most_bytes:
             pointer = submission.pointer(index)
@@ -118,24 +117,14 @@ def _decoded(submission: Submission, most_bytes: int, most_events: int) -> list[
             errors.extend(problem.document.errors)
             continue
         events.append(event)
+        if call.asking is not None and event.tenant not in (None, call.asking.id):
+            raise at_pointer("forbidden", f"{pointer}/tenant", "is not the tenant of this token; leave it out")
         if event.event not in SUBSCRIBABLE:
             known = ", ".join(sorted(SUBSCRIBABLE))
             errors.append(Culprit(f"is not an event to publish; there is {known}", pointer=f"{pointer}/event"))
     if errors:
         raise invalid(errors[:_MOST_ERRORS])
     return events
-
-
-def _check_tenants(
-    call: Call[None, Submission, Tenanted], submission: Submission, events: Sequence[PublishedEvent]
-) -> None:
-    """Raises Problem `forbidden` if a tenant publishes for another, whether that exists or not."""
-    if call.asking is None:
-        return
-    for index, event in enumerate(events):
-        if event.tenant is not None and event.tenant != call.asking.id:
-            pointer = f"{submission.pointer(index)}/tenant"
-            raise at_pointer("forbidden", pointer, "is not the tenant of this token; leave it out")
 
 
 def _with_key(submission: Submission, events: list[PublishedEvent], key: str | None) -> list[PublishedEvent]:
