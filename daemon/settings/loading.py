@@ -62,7 +62,7 @@ _SECTIONS: dict[str, type[Struct]] = {field.name: field.type for field in struct
 _KNOWN = {f"{section}.{field.name}" for section, record in _SECTIONS.items() for field in structs.fields(record)}
 _PREFIX = "TENANT_WEBHOOKS_"
 _VARIABLES = {_PREFIX + dotted.upper().replace(".", "__"): dotted for dotted in _KNOWN}
-_OF_THE_CLIENT = {_PREFIX + name for name in ("URL", "TOKEN", "CONFIG")}
+_OF_THE_CLIENT = {_PREFIX + name for name in ("URL", "TOKEN", "CONFIG", "SECRET")}
 # Kubernetes describes a service named tenant-webhooks to every container in these variables.
 _OF_KUBERNETES = re.compile(
     _PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)"

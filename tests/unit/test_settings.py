@@ -91,8 +91,9 @@ def test_an_empty_variable_empties_a_list(tmp_path: Path) -> None:
 
 
 def test_variables_of_the_command_line_and_of_kubernetes_are_none_of_ours() -> None:
-    theirs = ("URL", "TOKEN", "CONFIG", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR")
-    assert load(None, {f"TENANT_WEBHOOKS_{name}": "x" for name in theirs}) == Settings()
+    of_the_client = ("URL", "TOKEN", "CONFIG", "SECRET")
+    of_kubernetes = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR")
+    assert load(None, {f"TENANT_WEBHOOKS_{name}": "x" for name in of_the_client + of_kubernetes}) == Settings()
 
 
 def test_every_problem_is_told_at_once_with_key_value_source_and_what_to_write(tmp_path: Path) -> None:
