@@ -75,6 +75,7 @@ class Connection:
         self._head_begun = False
         self._wrote = False
         self._gone = False
+        self._evicted = False
         self._fault: Malformed | None = None
 
     async def run(self) -> None:
@@ -85,8 +86,9 @@ class Connection:
         """
         try:
             await self._serve()
-        except* Exception:
-            log.exception("http.failed", role=self._crowd.role)
+        except* Exception as bugs:
+            bug = bugs.exceptions[0] if len(bugs.exceptions) == 1 else bugs
+            log.error("http.failed", role=self._crowd.role, exc_info=bug)
             await self._end_with(Malformed(500, "The daemon has a fault. What happened is in its log."))
         finally:
             self._crowd.leave(self)
@@ -95,6 +97,7 @@ class Connection:
     def make_way(self) -> None:
         """Closes the connection if it waits for a request, or has got only a part of its head."""
         self._head_begun = False
+        self._evicted = self._protocol.last = True
         self._reading.cancel()
 
     def drain(self) -> None:
@@ -255,7 +258,7 @@ class Connection:
     async def _linger(self) -> None:
         """Closing with bytes unread would have the kernel reset the connection, and the client lose the answer that is
         on its way (RFC 9112 §9.6): so what still comes is read and thrown away, for a bounded time."""
-        if self._gone or not self._protocol.unfinished:
+        if self._gone or self._evicted or not self._protocol.unfinished:
             return
         total = LINGER_SILENCE if self._protocol.last else self._timeout
         end = trio.current_time() + total

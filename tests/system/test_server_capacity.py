@@ -41,6 +41,15 @@ async def test_half_sent_heads_cannot_keep_others_out() -> None:
                 assert (await client.get()).status == 200
 
 
+async def test_a_flood_of_half_sent_heads_stays_within_the_limit() -> None:
+    async with serving(hello, max_connections=5) as shell, AsyncExitStack() as stack:
+        for _ in range(30):
+            slow = await stack.enter_async_context(shell.client())
+            await slow.send(b"GET / HT")
+            await shell.until_resting(min(5, shell.server.statistics().open["main"]))
+            assert shell.server.statistics().open["main"] <= 6
+
+
 async def test_a_request_in_progress_never_makes_room_and_the_newcomer_waits() -> None:
     go_on = trio.Event()
 
