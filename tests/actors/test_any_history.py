@@ -1,4 +1,4 @@
-"""Whatever receivers, storage and operators do, in whatever order: one attempt for each delivery, and none forgotten."""
+"""Whatever receivers, storage and operators do, in any order: one attempt for each delivery, and none forgotten."""
 
 from __future__ import annotations
 

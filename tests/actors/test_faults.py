@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +54,7 @@ async def test_a_fault_of_this_machine_is_no_attempt_and_claiming_backs_off(
         await stage.settled(seconds=5.1)
         assert stage.store.count("succeeded") == 103
     assert stage.counts.postponements == 3 * 9
-    (first, *_) = log.lines("delivery.postponed")
+    first = min(log.lines("delivery.postponed"), key=lambda line: str(line["delivery"]))
     assert first == {
         "tenant": "tenant-1",
         "webhook": "w0000001",
@@ -115,7 +116,8 @@ async def test_every_attempt_gives_one_line_and_one_count_after_its_commit(
         assert log.lines("delivery.attempted") == []
         assert stage.counts.attempts == []
         await stage.settled()
-    assert stage.counts.attempts == [stage.store.outcomes[1], stage.store.outcomes[2]]
+    assert len(stage.counts.attempts) == 2
+    assert all(outcome in stage.counts.attempts for outcome in stage.store.outcomes.values())
     first, second = sorted(log.lines("delivery.attempted"), key=lambda line: str(line["delivery"]))
     assert second["delivery"] == "dlv_2"
     assert first == {
@@ -127,11 +129,7 @@ async def test_every_attempt_gives_one_line_and_one_count_after_its_commit(
         "status": "succeeded",
         "status_code": 200,
         "error": None,
-        "dns_ms": None,
-        "connect_ms": None,
-        "tls_ms": None,
-        "first_byte_ms": None,
-        "total_ms": 10.0,
+        "timings": Timings(total=10.0),
         "redelivery": False,
     }
 
@@ -151,8 +149,10 @@ async def test_an_outcome_that_lost_its_row_is_neither_logged_nor_counted(
 
 
 async def test_a_receivers_error_after_a_fault_does_not_hurry_the_back_off(autojump_clock: MockClock) -> None:
+    turn = count()
+
     def answer(request: httpx.Request, exchange: Exchange) -> httpx.Response:
-        if len(stage.network.requests) % 2:
+        if next(turn) % 2:
             raise EgressError("connect_refused", "Nobody listens there.")
         raise LocalFault("no file descriptor is left")
 
