@@ -39,7 +39,6 @@ class Journal:
             )
             return
         self._counters.attempt(outcome)
-        timings = outcome.timings
         _log.info(
             "delivery.attempted",
             tenant=endpoint.tenant,
@@ -50,11 +49,7 @@ class Journal:
             status=outcome.status,
             status_code=outcome.status_code,
             error=outcome.error,
-            dns_ms=timings.dns,
-            connect_ms=timings.connect,
-            tls_ms=timings.tls,
-            first_byte_ms=timings.first_byte,
-            total_ms=timings.total,
+            timings=outcome.timings,
             redelivery=delivery.redelivery,
         )
 

@@ -38,5 +38,5 @@ class Exchange(Struct):
     started: float = field(default_factory=perf_counter)
 
     def elapsed(self, since: float | None = None) -> float:
-        """Milliseconds since the start, or since the `perf_counter()` instant `since`."""
-        return (perf_counter() - (self.started if since is None else since)) * 1000
+        """Milliseconds, to the microsecond, since the start, or since the `perf_counter()` instant `since`."""
+        return round((perf_counter() - (self.started if since is None else since)) * 1000, 3)

@@ -10,6 +10,7 @@ import trio
 from stand_ins import running
 
 from daemon.egress.faults import EgressError, LocalFault
+from daemon.model import Timings
 
 if TYPE_CHECKING:
     import httpx
