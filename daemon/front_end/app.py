@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from quart.wrappers import Request
 
     from daemon.egress.policy import AddressPolicy
-    from daemon.front_end.auth import OperatorToken
     from daemon.front_end.capacity import Role
+    from daemon.front_end.operator_token import OperatorToken
     from daemon.operations.health import Readiness
     from daemon.operations.metrics import Metrics
     from daemon.persistence.actor import Persistence

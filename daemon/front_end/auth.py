@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from daemon.front_end.operator_token import OperatorToken, OperatorTokenError
 from daemon.front_end.problems import Problem
 from daemon.front_end.tokens import digest
 from daemon.model import Tenant, Token
 
 if TYPE_CHECKING:
+    from daemon.front_end.operator_token import OperatorToken
     from daemon.model import Millis
     from daemon.persistence.registry import Registry
-
-__all__ = [
-    "OPERATOR",
-    "Access",
-    "OperatorToken",
-    "OperatorTokenError",
-    "Principal",
-    "acting_for",
-    "authenticate",
-    "authorise",
-]
 
 Access = Literal["open", "operator", "manage_webhooks", "publish_events", "either"]
 """Who a route is for: anybody, operators, tokens with a permission (operators too), tokens with either permission."""

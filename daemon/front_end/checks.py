@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from quart.wrappers import Request
 
-    from daemon.front_end.auth import OperatorToken, Principal
+    from daemon.front_end.auth import Principal
     from daemon.front_end.capacity import Role
+    from daemon.front_end.operator_token import OperatorToken
 
 Found = TypeVar("Found")
 B = TypeVar("B")

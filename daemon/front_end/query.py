@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -49,7 +50,9 @@ def parse(query: bytes) -> list[tuple[str, str]]:
 
 def typed(pairs: list[tuple[str, str]], kind: type[Q]) -> Q:
     """The pairs as `kind`. Raises Problem `invalid` with every parameter that is unknown, repeated or not valid."""
-    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    if not pairs:
+        return kind()
+    known = _parameters(kind)
     values: dict[str, int | str] = {}
     errors: list[Culprit] = []
     for name, value in pairs:
@@ -61,12 +64,18 @@ def typed(pairs: list[tuple[str, str]], kind: type[Q]) -> Q:
             values[name] = int(value) if name == "limit" and _WHOLE_NUMBER.fullmatch(value) else value
     for name in values:
         try:
-            msgspec.convert(values[name], known[name].type)
+            msgspec.convert(values[name], known[name])
         except msgspec.ValidationError as error:
             errors.append(Culprit(sentence(str(error)), parameter=name))
     if errors:
         raise invalid(errors[:_MOST_ERRORS])
     return msgspec.convert(values, kind)
+
+
+@cache
+def _parameters(kind: type[NoQuery]) -> dict[str, Any]:
+    """Names and types: looking them up is slow."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _known(names: list[str]) -> str:

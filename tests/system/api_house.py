@@ -13,8 +13,8 @@ import trio
 
 from daemon.egress.policy import AddressPolicy
 from daemon.front_end.app import create_app
-from daemon.front_end.auth import OperatorToken
 from daemon.front_end.listeners import open_listeners
+from daemon.front_end.operator_token import OperatorToken
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.server import Server
 from daemon.front_end.tokens import digest, new_token

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.front_end.auth import OPERATOR, Access, OperatorToken, Principal, acting_for, authenticate, authorise
+from daemon.front_end.auth import OPERATOR, Access, Principal, acting_for, authenticate, authorise
+from daemon.front_end.operator_token import OperatorToken
 from daemon.front_end.problems import Problem
 from daemon.front_end.tokens import digest, new_token
 from daemon.model import Permission, Tenant, Token

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.front_end.auth import OperatorToken, OperatorTokenError
-from daemon.front_end.operator_token import operator_token_path
+from daemon.front_end.operator_token import OperatorToken, OperatorTokenError, operator_token_path
 from daemon.front_end.tokens import digest
 from daemon.settings import AuthSettings, Settings, StorageSettings
 
