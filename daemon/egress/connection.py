@@ -40,7 +40,7 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow: this one was sent and its response read, both to the end and in bounds."""
+        """Whether another request may follow: this one was sent and its response read, to the end and in bounds."""
         return self.reader.reusable and self.reader.seen <= MAX_BODY and not self._unsent
 
     def close(self) -> None:

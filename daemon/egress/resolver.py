@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
+from msgspec import Struct
 
 from daemon.egress.faults import EgressError, LocalFault, is_local
 
@@ -49,6 +50,19 @@ def look_up(host: str, port: int) -> list[SockAddr]:
     return list(addresses)
 
 
+class _Failed(Struct, frozen=True):
+    """Everybody who asked gets an exception of their own."""
+
+    detail: str
+    ours: bool = False
+
+    def error(self) -> EgressError | LocalFault:
+        return LocalFault(self.detail) if self.ours else EgressError("dns_failed", self.detail)
+
+
+_Answer = list[SockAddr] | _Failed
+
+
 class _LookUp:
     __slots__ = ("answer", "done", "question", "since", "started", "waiting")
 
@@ -58,7 +72,7 @@ class _LookUp:
         self.done = trio.Event()
         self.started = False
         self.waiting = 0
-        self.answer: outcome.Outcome[list[SockAddr]] | None = None
+        self.answer: _Answer | None = None
 
 
 class SystemResolver:
@@ -101,8 +115,11 @@ class SystemResolver:
             look_up.waiting -= 1
             if not look_up.waiting and not look_up.started:
                 self._forget(look_up)
-        assert look_up.answer is not None
-        return _judged(host, look_up.answer)
+        answer = look_up.answer
+        assert answer is not None
+        if isinstance(answer, _Failed):
+            raise answer.error()
+        return answer
 
     def _begin(self, question: Question, now: float) -> _LookUp:
         look_up = self._shared[question] = _LookUp(question, now)
@@ -135,7 +152,7 @@ class SystemResolver:
 
     def _finish(self, look_up: _LookUp, answer: outcome.Outcome[list[SockAddr]]) -> None:
         tenant = look_up.question[0]
-        look_up.answer = answer
+        look_up.answer = _judged(look_up.question[1], answer)
         look_up.done.set()
         if self._shared.get(look_up.question) is look_up:
             del self._shared[look_up.question]
@@ -164,22 +181,18 @@ class SystemResolver:
             del self._shared[look_up.question]
 
 
-def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> list[SockAddr]:
+def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> _Answer:
     try:
         addresses = answer.unwrap()
     except socket.gaierror as error:
         if error.errno == socket.EAI_MEMORY or not _has_descriptors():
-            raise LocalFault(f"{host} could not be looked up: no memory or no descriptor left.") from None
-        raise EgressError("dns_failed", f"{host} {_GAIERROR.get(error.errno or 0, _OTHERWISE)}.") from None
+            return _Failed(f"{host} could not be looked up: no memory or no descriptor left.", ours=True)
+        return _Failed(f"{host} {_GAIERROR.get(error.errno or 0, _OTHERWISE)}.")
     except OSError as error:
-        if is_local(error):
-            raise LocalFault(f"{host} could not be looked up: {os.strerror(error.errno or 0).lower()}.") from None
-        raise EgressError("dns_failed", f"{host} {_OTHERWISE}.") from None
+        return _Failed(f"{host} {_OTHERWISE}: {os.strerror(error.errno or 0).lower()}.", ours=is_local(error))
     except UnicodeError:
-        raise EgressError("dns_failed", f"{host} is not a name that can be looked up.") from None
-    if not addresses:
-        raise EgressError("dns_failed", f"{host} {_GAIERROR[socket.EAI_NONAME]}.")
-    return addresses
+        return _Failed(f"{host} is not a name that can be looked up.")
+    return addresses or _Failed(f"{host} {_GAIERROR[socket.EAI_NONAME]}.")
 
 
 def _has_descriptors() -> bool:
