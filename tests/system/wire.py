@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ async def receiver(handler: Callable[[trio.abc.Stream], Awaitable[None]]) -> Asy
             await handler(stream)
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, run, 0)
+        listeners = await nursery.start(partial(trio.serve_tcp, run, 0, host="127.0.0.1"))
         yield listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -169,3 +170,9 @@ def open_sockets() -> set[str]:
             if target.startswith("socket:"):
                 found.add(target)
     return found
+
+
+async def only_open(expected: set[str]) -> None:
+    """Until no socket but `expected` is open: the receiver's end closes a moment after ours."""
+    while open_sockets() - expected:  # noqa: ASYNC110  # a descriptor tells nobody when it closes
+        await trio.sleep(0.001)
