@@ -64,6 +64,14 @@ async def test_the_default_page_has_fifty(api: House) -> None:
     assert page["next"]
 
 
+async def test_a_list_that_ends_with_its_page_has_no_next(api: House) -> None:
+    token = await api.tenant()
+    await api.webhook(token)
+    await api.publish(token, "a", "b", "c")
+    sizes = [len(page) async for page in pages(api, token, "/v1/deliveries?limit=3")]
+    assert sizes == [3]
+
+
 async def test_a_cursor_is_for_its_own_list_and_tenant(api: House) -> None:
     token, other = await api.tenant("acme"), await api.tenant("globex")
     webhook = (await api.webhook(token))["id"]

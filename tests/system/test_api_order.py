@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,6 +124,19 @@ async def test_every_other_method_is_answered_with_those_that_are_allowed(api: H
 async def test_a_path_without_a_route_is_not_found_and_never_redirected(api: House, path: str) -> None:
     for token in (None, OPERATOR):
         assert problem(await api.ask("GET", path, token=token))[:2] == (404, "not-found")
+
+
+async def test_another_tenants_webhook_takes_no_other_time_than_an_unknown_one(api: House) -> None:
+    token, other = await api.tenant("acme"), await api.tenant("globex")
+    theirs = (await api.webhook(other))["id"]
+    fastest = {theirs: 1.0, "w0000000": 1.0}
+    for _ in range(60):
+        for id in fastest:
+            began = perf_counter()
+            await api.ask("GET", f"/v1/webhooks/{id}", token=token)
+            fastest[id] = min(fastest[id], perf_counter() - began)
+    # Seconds; a read more or less would be several times this.
+    assert abs(fastest[theirs] - fastest["w0000000"]) < 0.0005
 
 
 async def test_a_head_request_is_answered_like_a_get_without_its_body(api: House) -> None:

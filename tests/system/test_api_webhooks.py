@@ -148,6 +148,8 @@ async def test_an_operator_names_the_tenant_of_a_collection_and_none_for_a_webho
     assert (await api.ask("GET", "/v1/webhooks?tenant=globex")).json()["data"] == []
     assert (await api.ask("PATCH", f"/v1/webhooks/{made['id']}", {"name": "x"})).json()["name"] == "x"
     assert problem(await api.ask("GET", "/v1/webhooks?tenant=globex", token=token))[:2] == (403, "forbidden")
+    answer = await api.ask("GET", f"/v1/webhooks/{made['id']}?tenant=globex", token=token)
+    assert problem(answer) == (422, "invalid", "tenant")
 
 
 async def test_a_ping_is_a_delivery_of_its_own_to_this_webhook_only(api: House) -> None:
