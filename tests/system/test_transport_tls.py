@@ -269,9 +269,23 @@ async def test_a_close_without_notify_ends_a_body_and_loses_a_head() -> None:
         assert error.code == "connection_lost"
 
 
-async def test_a_kept_connection_that_was_closed_is_noticed() -> None:
+async def notifying(stream: trio.SSLStream[trio.SocketStream]) -> None:
+    await saying(OK)(stream)
+    await stream.aclose()
+
+
+async def talking(stream: trio.SSLStream[trio.SocketStream]) -> None:
+    await saying(OK)(stream)
+    await stream.send_all(b"HTTP/1.1 500 Forged\r\nContent-Length: 0\r\n\r\n")
+    await until_closed(stream)
+
+
+@pytest.mark.parametrize("handler", [saying(OK), notifying, talking], ids=["close", "close-notify", "garbage"])
+async def test_a_kept_connection_that_is_not_quiet_is_left(
+    handler: Callable[[trio.abc.Stream], Awaitable[None]],
+) -> None:
     certificate = AUTHORITY.issue_cert("127.0.0.1")
-    async with tls_receiver(saying(OK), certificate) as port, transport(tls=trusting(AUTHORITY)) as egress:
+    async with tls_receiver(handler, certificate) as port, transport(tls=trusting(AUTHORITY)) as egress:
         for _ in range(3):
             response, exchange = await post(egress, f"https://127.0.0.1:{port}/")
             assert response.status_code == 200
