@@ -55,6 +55,8 @@ class AddressPolicy:
 
     def refusal(self, address: Address, port: int, tenant: str) -> str | None:
         """None if `tenant` may connect to it; else the name of the block it lies in, or `OWN`."""
+        if isinstance(address, IPv6Address) and address.scope_id is not None:
+            address = IPv6Address(int(address))
         inner = wrapped_ipv4(address) if isinstance(address, IPv6Address) else ()
         candidates: tuple[Address, ...] = (address, *inner)
         if any(self._is_own(candidate, port) for candidate in candidates):

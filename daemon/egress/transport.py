@@ -162,6 +162,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
             exchange.reused = True
         else:
             exchange.reused = False
+            exchange.remote_address = None
             scope.deadline = min(exchange.deadline, trio.current_time() + self._connect_timeout)
             wire, remote = await self._open(target, exchange)
             connection = Connection(wire, origin, remote)

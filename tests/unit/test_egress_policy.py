@@ -177,6 +177,7 @@ EVERYTHING = AddressPolicy([ip_network("0.0.0.0/0"), ip_network("::/0")], is_loc
         ("::", "127.0.0.1"),
         ("::ffff:10.0.0.9", "10.0.0.9"),
         ("fe80::1%eth0", "fe80::1"),
+        ("fe80::1", "fe80::1%eth0"),
     ],
 )
 def test_nothing_opens_what_this_daemon_listens_on(own: str, asked: str) -> None:
