@@ -139,6 +139,8 @@ class TenantActor:
         for delivery in progressed.claimed:
             self._begin(delivery, self._targets[delivery.webhook])
         for endpoint, delivery, postponed in step.postponed:
+            if delivery.seq not in progressed.postponed:
+                continue
             self._work.add(delivery.webhook, 1)
             self._means.journal.postponed(delivery, endpoint, postponed.detail)
         for endpoint, finished in step.finished:

@@ -143,10 +143,11 @@ class Claim(Struct, frozen=True, array_like=True):
 
 class Progressed(Struct, frozen=True):
     """`recorded`: the seqs of the deliveries whose outcome this command put on disk; one that is missing lost its
-    compare-and-set (its row was removed or changed by another) and must not be logged or counted.
-    `claimed`: the deliveries to attempt now. `endpoints`: their webhooks by seq."""
+    compare-and-set (its row was removed or changed by another) and must not be logged or counted. `postponed`: likewise
+    of those put back. `claimed`: the deliveries to attempt now. `endpoints`: their webhooks by seq."""
 
     recorded: frozenset[int]
+    postponed: frozenset[int]
     claimed: list[Claimed]
     endpoints: dict[int, Endpoint]
 

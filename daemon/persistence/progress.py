@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import Claimed, Endpoint, Finished, LastDelivery
-from daemon.persistence.commands import Claim, Progress, Progressed
+from daemon.persistence.commands import Progress, Progressed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,15 +17,32 @@ if TYPE_CHECKING:
 
     from daemon.persistence.effects import Effects
 
-_STILL_SENDING = """
-SELECT json_group_array(d.seq) FROM json_each(?) j JOIN deliveries d ON d.seq = j.value WHERE d.status = 'sending'
+# Everything is looked up in one statement and written in two, because each one costs the writer's thread its turn at
+# the interpreter (DESIGN, "The writer competes for the GIL"). LIMIT cannot refer to an outer row, hence one fixed limit
+# and a cut by position.
+_LOOK = """
+SELECT
+    (SELECT json_group_array(d.seq) FROM json_each(?1) j JOIN deliveries d ON d.seq = j.value
+     WHERE d.status = 'sending'),
+    (SELECT json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type, e.payload,
+         d.redelivery_of IS NOT NULL))
+     FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 AND w.active
+     JOIN tenants t ON t.seq = w.tenant AND t.active
+     JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
+         AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?3))) p
+         ON p.key < c.value ->> 1
+     JOIN deliveries d ON d.seq = p.value JOIN events e ON e.seq = d.event),
+    (SELECT json_group_array(json_array(w.seq, w.id, t.id, w.url,
+         (SELECT json_group_array(hex(key)) FROM (SELECT key FROM secrets s WHERE s.webhook = w.seq
+          AND (s.expires IS NULL OR s.expires > ?4) ORDER BY s.created DESC))))
+     FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 JOIN tenants t ON t.seq = w.tenant)
 """
-_RECORD = """
+_WRITE = """
 UPDATE deliveries SET
-    status = j.value ->> 1, started = j.value ->> 2, finished = j.value ->> 3, status_code = j.value ->> 4,
-    error = j.value ->> 5, error_detail = j.value ->> 6, timings = j.value ->> 7, remote_address = j.value ->> 8,
-    reused_connection = j.value ->> 9, response_headers = j.value ->> 10, response_body = j.value ->> 11,
-    response_body_truncated = j.value ->> 12
+    status = j.value ->> 1, started = j.value ->> 2, finished = j.value ->> 3, url = coalesce(j.value ->> 4, url),
+    status_code = j.value ->> 5, error = j.value ->> 6, error_detail = j.value ->> 7, timings = j.value ->> 8,
+    remote_address = j.value ->> 9, reused_connection = j.value ->> 10, response_headers = j.value ->> 11,
+    response_body = j.value ->> 12, response_body_truncated = j.value ->> 13
 FROM json_each(?) j WHERE deliveries.seq = j.value ->> 0
 """
 _COUNT = """
@@ -34,29 +51,11 @@ UPDATE webhooks SET delivery_attempts = delivery_attempts + (j.value ->> 1),
 FROM json_each(?) j WHERE webhooks.seq = j.value ->> 0
 """
 _PUT_BACK = """
-UPDATE deliveries SET status = 'pending', started = NULL, url = NULL
-WHERE seq IN (SELECT value FROM json_each(?)) AND status = 'sending'
+UPDATE deliveries SET status = 'pending', started = NULL, url = NULL WHERE seq IN (SELECT value FROM json_each(?))
 """
-_ENDPOINTS = """
-SELECT json_group_array(json_array(w.seq, w.id, t.id, w.url,
-    (SELECT json_group_array(hex(key)) FROM (SELECT key FROM secrets s WHERE s.webhook = w.seq
-     AND (s.expires IS NULL OR s.expires > ?) ORDER BY s.created DESC))))
-FROM json_each(?) c JOIN webhooks w ON w.seq = c.value JOIN tenants t ON t.seq = w.tenant
-"""
-# LIMIT cannot refer to an outer row, hence one fixed limit and a cut by position.
-_OLDEST_PENDING = """
-SELECT json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type, e.payload, d.redelivery_of IS NOT NULL))
-FROM json_each(?1) c JOIN webhooks w ON w.seq = c.value ->> 0 AND w.active
-JOIN tenants t ON t.seq = w.tenant AND t.active
-JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
-    AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?2))) p
-    ON p.key < c.value ->> 1
-JOIN deliveries d ON d.seq = p.value JOIN events e ON e.seq = d.event
-"""
-_CLAIM = """
-UPDATE deliveries SET status = 'sending', started = ?,
-    url = (SELECT url FROM webhooks w WHERE w.seq = deliveries.webhook)
-WHERE seq IN (SELECT value FROM json_each(?))
+_WAITING_AGAIN = """
+SELECT d.tenant, d.webhook, sum(d.seq > w.cancelled_through), sum(d.seq <= w.cancelled_through)
+FROM json_each(?) j JOIN deliveries d ON d.seq = j.value JOIN webhooks w ON w.seq = d.webhook GROUP BY d.webhook
 """
 
 
@@ -69,44 +68,72 @@ class _Count(msgspec.Struct, array_like=True):
     last: str
 
 
+class _Found(NamedTuple):
+    """What one look at the database says: which of the named rows are still `sending`, and what the claims get."""
+
+    sending: frozenset[int]
+    claimed: dict[int, list[Claimed]]
+    endpoints: dict[int, Endpoint]
+
+
 _seqs = msgspec.json.Decoder(frozenset[int])
-_claimed = msgspec.json.Decoder(list[tuple[int, int, str, str, str, str, int]])
+_pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, str, int]])
 _endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str]]])
 
 
 def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, effects: Effects) -> list[Progressed]:
-    """Carry out all commands inside the running transaction: outcomes, then what is put back, then claims.
+    """Carry out all commands inside the running transaction: outcomes, what is put back, claims.
 
-    Raises sqlite3.Error, after which the transaction must be rolled back and the commands kept."""
-    recorded = record(db, [finished for command in commands for finished in command.finished])
-    _put_back(db, [delivery.seq for command in commands for delivery in command.postponed], effects)
-    claimed, endpoints = _claim(db, commands, now, effects)
-    results: list[Progressed] = []
-    for command in commands:
-        own = [delivery for claim in command.claims for delivery in claimed.get(claim.webhook, ())]
-        results.append(
-            Progressed(
-                recorded & {finished.delivery.seq for finished in command.finished},
-                own,
-                {delivery.webhook: endpoints[delivery.webhook] for delivery in own},
-            )
-        )
-    return results
+    What is put back can be claimed by the next batch. Raises sqlite3.Error, after which the transaction must be rolled
+    back and the commands kept."""
+    finished = [finished for command in commands for finished in command.finished]
+    postponed = [delivery.seq for command in commands for delivery in command.postponed]
+    found = _look(db, [f.delivery.seq for f in finished] + postponed, commands, now)
+    recorded = [f for f in finished if f.delivery.seq in found.sending]
+    claimed = [
+        (delivery.seq, "sending", now, None, found.endpoints[delivery.webhook].url)
+        for deliveries in found.claimed.values()
+        for delivery in deliveries
+    ]
+    if recorded or claimed:
+        db.execute(_WRITE, (_json([*map(_outcome_row, recorded), *claimed]),))
+    counts = _counts(recorded)
+    if counts:
+        db.execute(_COUNT, (_json(counts),))
+    _put_back(db, [seq for seq in postponed if seq in found.sending], effects)
+    return [_progressed(command, found, effects) for command in commands]
 
 
-def record(db: sqlite3.Connection, finished: Sequence[Finished]) -> frozenset[int]:
-    """Write outcomes over rows that are still `sending`, and their webhooks' counters; returns the seqs written."""
-    if not finished:
-        return frozenset()
-    (still,) = db.execute(_STILL_SENDING, (_json([f.delivery.seq for f in finished]),)).fetchone()
-    winners = _seqs.decode(still)
-    won = [f for f in finished if f.delivery.seq in winners]
-    if won:
-        db.execute(_RECORD, (_json([_outcome_row(f) for f in won]),))
-        counts = _counts(won)
-        if counts:
-            db.execute(_COUNT, (_json(counts),))
-    return winners
+def _progressed(command: Progress, found: _Found, effects: Effects) -> Progressed:
+    own = [delivery for claim in command.claims for delivery in found.claimed.get(claim.webhook, ())]
+    for claim in command.claims:
+        count = len(found.claimed.get(claim.webhook, ()))
+        if count:
+            effects.claimed(command.tenant, claim.webhook, count)
+    return Progressed(
+        recorded=found.sending & {finished.delivery.seq for finished in command.finished},
+        postponed=found.sending & {delivery.seq for delivery in command.postponed},
+        claimed=own,
+        endpoints={delivery.webhook: found.endpoints[delivery.webhook] for delivery in own},
+    )
+
+
+def _look(db: sqlite3.Connection, seqs: list[int], commands: Sequence[Progress], now: int) -> _Found:
+    claims = [claim for command in commands for claim in command.claims]
+    most = max((claim.limit for claim in claims), default=0)
+    sending, pending, endpoints = db.execute(_LOOK, (_json(seqs), _json(claims), most, now)).fetchone()
+    claimed: dict[int, list[Claimed]] = {}
+    for seq, webhook, id, event, event_type, payload, redelivery in sorted(_pending.decode(pending)):
+        delivery = Claimed(seq, webhook, id, event, event_type, payload, bool(redelivery))
+        claimed.setdefault(webhook, []).append(delivery)
+    return _Found(
+        _seqs.decode(sending),
+        claimed,
+        {
+            seq: Endpoint(seq, id, tenant, url, tuple(bytes.fromhex(key) for key in keys))
+            for seq, id, tenant, url, keys in _endpoints.decode(endpoints)
+        },
+    )
 
 
 def _outcome_row(finished: Finished) -> tuple[object, ...]:
@@ -117,6 +144,7 @@ def _outcome_row(finished: Finished) -> tuple[object, ...]:
         outcome.status,
         outcome.started,
         outcome.finished,
+        None,  # the URL was recorded by the claim
         outcome.status_code,
         outcome.error,
         outcome.error_detail,
@@ -160,45 +188,13 @@ def _last_delivery(item: Finished) -> str:
 def _put_back(db: sqlite3.Connection, seqs: list[int], effects: Effects) -> None:
     if not seqs:
         return
-    (still,) = db.execute(_STILL_SENDING, (_json(seqs),)).fetchone()
-    db.execute(_PUT_BACK, (still,))
-    for tenant, webhook, waiting, cancelled in db.execute(
-        """SELECT d.tenant, d.webhook, sum(d.seq > w.cancelled_through), sum(d.seq <= w.cancelled_through)
-           FROM json_each(?) j JOIN deliveries d ON d.seq = j.value JOIN webhooks w ON w.seq = d.webhook
-           GROUP BY d.webhook""",
-        (still,),
-    ):
+    rows = _json(seqs)
+    db.execute(_PUT_BACK, (rows,))
+    for tenant, webhook, waiting, cancelled in db.execute(_WAITING_AGAIN, (rows,)).fetchall():
         if waiting:
             effects.postponed(tenant, webhook, waiting)
         if cancelled:
             effects.cancelling.add(webhook)
-
-
-def _claim(
-    db: sqlite3.Connection, commands: Sequence[Progress], now: int, effects: Effects
-) -> tuple[dict[int, list[Claimed]], dict[int, Endpoint]]:
-    claims: list[Claim] = [claim for command in commands for claim in command.claims]
-    if not claims:
-        return {}, {}
-    most = max(claim.limit for claim in claims)
-    (found,) = db.execute(_OLDEST_PENDING, (_json(claims), most)).fetchone()
-    rows = sorted(_claimed.decode(found))
-    if not rows:
-        return {}, {}
-    claimed: dict[int, list[Claimed]] = {}
-    for seq, webhook, id, event, event_type, payload, redelivery in rows:
-        delivery = Claimed(seq, webhook, id, event, event_type, payload, bool(redelivery))
-        claimed.setdefault(webhook, []).append(delivery)
-    db.execute(_CLAIM, (now, _json([row[0] for row in rows])))
-    (found,) = db.execute(_ENDPOINTS, (now, _json(list(claimed)))).fetchone()
-    endpoints = {
-        seq: Endpoint(seq, id, tenant, url, tuple(bytes.fromhex(key) for key in keys))
-        for seq, id, tenant, url, keys in _endpoints.decode(found)
-    }
-    owners = {claim.webhook: command.tenant for command in commands for claim in command.claims}
-    for webhook, deliveries in claimed.items():
-        effects.claimed(owners[webhook], webhook, len(deliveries))
-    return claimed, endpoints
 
 
 def _json(value: object) -> str:

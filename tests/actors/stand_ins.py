@@ -98,9 +98,10 @@ class Store:
             self.states[seq] = finished.outcome.status
             self.outcomes[seq] = finished.outcome
             recorded.add(seq)
-        for delivery in command.postponed:
-            assert self.states[delivery.seq] == "sending"
-            self.states[delivery.seq] = "pending"
+        postponed = frozenset(delivery.seq for delivery in command.postponed if delivery.seq not in self.removed)
+        for seq in postponed:
+            assert self.states[seq] == "sending"
+            self.states[seq] = "pending"
         claimed: list[Claimed] = []
         for claim in command.claims:
             assert claim.limit > 0
@@ -113,7 +114,7 @@ class Store:
                 self.claims[row.seq] += 1
                 claimed.append(row)
         endpoints = {row.webhook: self.endpoints[row.webhook] for row in claimed}
-        return Progressed(frozenset(recorded), claimed, endpoints)
+        return Progressed(frozenset(recorded), postponed, claimed, endpoints)
 
 
 class Network(httpx.AsyncBaseTransport):

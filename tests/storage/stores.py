@@ -49,8 +49,8 @@ class Store:
     async def finish(self, webhook: Webhook, *finished: Finished) -> frozenset[int]:
         return (await self.actor.progress(Progress(webhook.tenant, list(finished), [], []))).recorded
 
-    async def put_back(self, webhook: Webhook, *postponed: Claimed) -> None:
-        await self.actor.progress(Progress(webhook.tenant, [], list(postponed), []))
+    async def put_back(self, webhook: Webhook, *postponed: Claimed) -> frozenset[int]:
+        return (await self.actor.progress(Progress(webhook.tenant, [], list(postponed), []))).postponed
 
 
 def new_event(

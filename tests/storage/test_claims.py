@@ -116,7 +116,8 @@ async def test_what_is_put_back_waits_again_and_is_claimed_again(store: Store) -
     webhook = await store.webhook(acme)
     await store.publish(acme, 2)
     one, _ = await store.claim(webhook)
-    await store.put_back(webhook, one)
+    assert await store.put_back(webhook, one) == {one.seq}
+    assert await store.put_back(webhook, one) == frozenset()
     assert store.actor.waiting() == 1
     assert sorted(await statuses(store, webhook)) == ["pending", "sending"]
     assert await store.claim(webhook) == [one]
