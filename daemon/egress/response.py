@@ -13,6 +13,10 @@ from httptools import HttpParserError, HttpResponseParser
 
 MAX_HEAD: Final = 64 * 1024
 MAX_INTERIM: Final = 16
+# What is recorded of a head. Thousands of tiny headers would cost the event loop 30 ms a response, and large ones fill
+# the disk: a hostile receiver's means to slow other tenants.
+KEPT_HEADERS: Final = 128
+KEPT_HEAD: Final = 16 * 1024
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _VALUE: Final = bytes([9, *range(32, 127), *range(128, 256)])
@@ -27,15 +31,18 @@ class Malformed(Exception):
 class ResponseReader:
     """Reads the responses of one connection. `begin` before each, then `feed` what arrives.
 
-    `status` is 0 until the final head is complete; from then on nothing raises. `kept` are the first bytes of the body,
+    `status` is 0 until the final head is complete; from then on nothing raises. `headers` are its first 128, at most
+    16 KiB of them; one with more is read, but its connection not used again. `kept` are the first bytes of the body,
     `seen` how many came in all; `complete`: the body is read to its end. `reusable`: complete, and another request may
     follow on this connection; `hint`: the seconds of `Keep-Alive: timeout=`, if any."""
 
     __slots__ = (
         "_body",
         "_broken",
+        "_cut",
         "_fed",
         "_head",
+        "_head_size",
         "_interim",
         "_keep",
         "_kept",
@@ -66,8 +73,9 @@ class ResponseReader:
         self._body: list[bytes] = []
         self._head: list[bytes] = []
         self._fed = 0
+        self._head_size = 0
         self._interim = 0
-        self._may_persist = self._leftover = self._broken = self._lenient = False
+        self._may_persist = self._leftover = self._broken = self._cut = self._lenient = False
 
     def close(self) -> None:
         """Lets go of the parser, which refers back to this reader. It reads nothing after that."""
@@ -85,7 +93,7 @@ class ResponseReader:
             self._parser.feed_data(data)
         except HttpParserError as error:
             self._judge(error, data)
-        if self._fed > MAX_HEAD and (not self.status or self._head_size() > MAX_HEAD):
+        if self._fed > MAX_HEAD and (not self.status or self._head_size > MAX_HEAD):
             raise Malformed(f"its head is longer than {MAX_HEAD} bytes")
         if not self.status:
             self._head.append(data)
@@ -93,7 +101,7 @@ class ResponseReader:
     def end(self) -> None:
         """The peer closed. A body of no declared length is complete with that."""
         if self.status and not self.complete and not self._broken:
-            self.complete = not _has_length(self.headers)
+            self.complete = not self._cut and not _has_length(self.headers)
             self._leftover = True
 
     @property
@@ -143,9 +151,6 @@ class ResponseReader:
         parser.set_dangerous_leniencies(lenient_keep_alive=True, lenient_headers=lenient)
         return parser
 
-    def _head_size(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self.headers)
-
     # What follows is called by the parser.
 
     def on_message_begin(self) -> None:
@@ -154,8 +159,13 @@ class ResponseReader:
             raise Malformed("there is more after its end")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:
+        if self.status:
+            return
+        self._head_size += len(name) + len(value) + 4
+        if len(self.headers) < KEPT_HEADERS and self._head_size <= KEPT_HEAD:
             self.headers.append((name, value))
+        else:
+            self._cut = True
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -169,7 +179,7 @@ class ResponseReader:
             self._count_interim(status)
             return
         self.status = status
-        if parser.should_keep_alive():
+        if parser.should_keep_alive() and not self._cut:
             self._may_persist = version == "1.1" or not _names(self.headers, b"transfer-encoding")
             self.hint = _keep_alive_hint(self.headers)
 
@@ -192,6 +202,8 @@ class ResponseReader:
         if self._interim > MAX_INTERIM:
             raise Malformed(f"more than {MAX_INTERIM} interim (1xx) responses came before it")
         self.headers = []
+        self._head_size = 0
+        self._cut = False
 
     def _check_headers(self) -> None:
         names = b"".join([name for name, _ in self.headers])

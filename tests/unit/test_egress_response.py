@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.egress.response import MAX_HEAD, MAX_INTERIM, Malformed, ResponseReader
+from daemon.egress.response import KEPT_HEAD, KEPT_HEADERS, MAX_HEAD, MAX_INTERIM, Malformed, ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -190,6 +190,20 @@ def test_a_head_that_never_ends_is_given_up_at_64_kib(endless: bytes) -> None:
         reader.feed(data[start : start + 1000])
     with pytest.raises(Malformed, match="65536"):
         reader.feed(data[MAX_HEAD - 1000 : MAX_HEAD + 1000])
+
+
+@pytest.mark.parametrize("header", [b"a:\r\n", b"a: " + b"x" * 1000 + b"\r\n"], ids=["tiny", "large"])
+def test_of_a_huge_head_only_a_part_is_kept_and_its_connection_is_not_used_again(header: bytes) -> None:
+    reader = ResponseReader()
+    reader.begin(100)
+    many = header * (60_000 // len(header))
+    reader.feed(b"HTTP/1.1 204 No Content\r\n" + many + b"\r\n")
+    assert reader.status == 204
+    assert reader.complete
+    assert not reader.reusable
+    assert len(reader.headers) <= KEPT_HEADERS
+    assert sum(len(name) + len(value) for name, value in reader.headers) <= KEPT_HEAD
+    assert many.startswith(b"".join(b"%b: %b\r\n" % header for header in reader.headers).replace(b": \r", b":\r"))
 
 
 def test_only_the_first_bytes_of_a_body_are_kept_and_all_are_counted() -> None:
