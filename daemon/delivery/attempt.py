@@ -51,14 +51,30 @@ async def attempt(
 
 
 def cut_short(exchange: Exchange, started: Millis) -> Outcome | Postponed:
-    """What a cancelled attempt was: none if nothing was written, else nobody knows whether it arrived."""
+    """What a cancelled attempt was: none if nothing was written, what the status line said if that was read, else
+    nobody knows whether it arrived."""
     if not exchange.wrote:
         return Postponed("the daemon is shutting down")
+    if exchange.status:
+        return _decided(exchange.status, exchange, started)
     return _ended("interrupted", exchange, started)
 
 
 def _answered(response: httpx.Response, exchange: Exchange, started: Millis) -> Outcome:
-    status = response.status_code
+    headers, body = _headers(response.headers.raw), response.content.decode("utf-8", "replace")
+    return _decided(response.status_code, exchange, started, headers, body, truncated=exchange.truncated)
+
+
+def _decided(
+    status: int,
+    exchange: Exchange,
+    started: Millis,
+    headers: dict[str, str] | None = None,
+    body: str = "",
+    *,
+    truncated: bool = True,
+) -> Outcome:
+    """What a final head makes of an attempt, whatever became of the body (CONTRACT §4)."""
     good = 200 <= status <= 299
     return Outcome(
         "succeeded" if good else "failed",
@@ -70,9 +86,9 @@ def _answered(response: httpx.Response, exchange: Exchange, started: Millis) -> 
         _timings(exchange),
         exchange.remote_address,
         exchange.reused,
-        _headers(response.headers.raw),
-        response.content.decode("utf-8", "replace"),
-        exchange.truncated,
+        headers,
+        body,
+        truncated,
     )
 
 

@@ -86,6 +86,8 @@ async def _connect_one(address: SockAddr) -> socket.socket:
         if code == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(opening)
             code = opening.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == errno.EADDRNOTAVAIL and not _has_source(family, address):
+            code = errno.ENETUNREACH
         if code:
             raise OSError(code, os.strerror(code))
         # A loopback port that nobody listens on can be handed out as our own source port: we would talk to ourselves.
@@ -95,6 +97,17 @@ async def _connect_one(address: SockAddr) -> socket.socket:
         opening.close()
         raise
     return opening
+
+
+def _has_source(family: socket.AddressFamily, address: SockAddr) -> bool:
+    """Whether this machine has an address to reach `address` from; nothing is sent. Without one (IPv6 disabled, say)
+    the kernel says what it says when local ports are used up, but waiting will not help."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+    except OSError:
+        return False
+    return True
 
 
 def _verdict(failures: Sequence[_Failure]) -> EgressError | LocalFault:

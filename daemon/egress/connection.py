@@ -72,6 +72,7 @@ class Connection:
         else:
             exchange.phase = "head"
             await self._read_head(exchange)
+        exchange.status = self.reader.status
         if not self.reader.complete:
             await self._read_body(exchange, scope)
 

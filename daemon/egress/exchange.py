@@ -18,8 +18,8 @@ class Exchange(Struct):
     Filled in, also when the attempt fails or is cancelled: phase durations in milliseconds, None for a phase that did
     not happen (`first_byte` and `total` count from the attempt's start); `remote_address` as `host:port`, never one
     that was blocked; `reused`: over a kept connection; `wrote`: a byte of the request may have left;
-    `truncated`: the response's body was longer than what was kept, or was not read to its end; `phase`: what was going
-    on last; from `body` on the status line has decided. `started` is its own: `time.perf_counter()` at the start.
+    `status`: of the final head, 0 until it is read; `truncated`: the response's body was longer than what was kept, or
+    was not read to its end; `phase`: what was going on last. `started` is its own: `time.perf_counter()` at the start.
     """
 
     key: int
@@ -34,6 +34,7 @@ class Exchange(Struct):
     reused: bool = False
     wrote: bool = False
     truncated: bool = False
+    status: int = 0
     phase: Phase = "resolve"
     started: float = field(default_factory=perf_counter)
 

@@ -118,7 +118,7 @@ class Store:
 
 
 class Network(httpx.AsyncBaseTransport):
-    """Answers by host name: `good`, `slow`, `hangs` (after writing), `stuck` (before writing), `refuses`, `broke`
+    """Answers by host name: `good`, `slow`, `hangs` (after writing), `drips` (its body), `stuck` (before writing), `refuses`, `broke`
     (a fault of ours), `bug`; others through `hosts`. Counts what runs at once."""
 
     def __init__(self, bulletin: Bulletin) -> None:
@@ -170,7 +170,9 @@ class Network(httpx.AsyncBaseTransport):
         if host == "refuses":
             raise EgressError("connect_refused", "Nobody listens there.")
         exchange.wrote = True
-        if host == "hangs":
+        if host == "drips":
+            exchange.status = 204
+        if host in ("hangs", "drips"):
             await trio.sleep_forever()
         await trio.sleep(1.0 if host == "slow" else self.pace)
         exchange.total = 10.0

@@ -54,6 +54,16 @@ async def test_at_the_deadline_written_attempts_are_interrupted_and_unwritten_on
     assert outcome.started <= outcome.finished
 
 
+async def test_an_attempt_cut_short_after_the_status_line_ends_as_that_says(autojump_clock: MockClock) -> None:
+    async with running(DeliverySettings(timeout=100)) as stage:
+        stage.store.add_webhook(1, 1, "http://drips.example/")
+        stage.publish(1, 1)
+        await stage.until(lambda: stage.router.in_flight == 1)
+        await stage.drained(patience=20)
+    outcome = stage.store.outcomes[1]
+    assert (outcome.status, outcome.status_code, outcome.response_body_truncated) == ("succeeded", 204, True)
+
+
 async def test_what_a_claim_brings_after_the_drain_began_goes_back_to_pending(autojump_clock: MockClock) -> None:
     async with running() as stage:
         stage.store.latency = 0.5
