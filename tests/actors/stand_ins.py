@@ -118,8 +118,8 @@ class Store:
 
 
 class Network(httpx.AsyncBaseTransport):
-    """Answers by host name: `good`, `slow`, `hangs` (after writing), `drips` (its body), `stuck` (before writing), `refuses`, `broke`
-    (a fault of ours), `bug`; others through `hosts`. Counts what runs at once."""
+    """Answers by host name: `good`, `slow`, `hangs` (after writing), `drips` (its body), `stuck` (before writing),
+    `refuses`, `broke` (a fault of ours), `bug`; others through `hosts`. Counts what runs at once."""
 
     def __init__(self, bulletin: Bulletin) -> None:
         self._bulletin = bulletin
