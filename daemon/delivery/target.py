@@ -36,8 +36,10 @@ class Target:
         self._head = b""
         try:
             # Whether it must be https is the transport's to say: here only what it takes to write the request.
-            self._head = request_head(check_url(endpoint.url, require_https=False), _HEADERS)
-            self._url = httpx.URL(endpoint.url)
+            target = check_url(endpoint.url, require_https=False)
+            self._head = request_head(target, _HEADERS)
+            # httpx refuses spellings that registration took (0177.0.0.1), so it is given what was read of them.
+            self._url = httpx.URL(f"{target.scheme}://{target.authority.decode()}{target.target.decode()}")
         except (UrlError, httpx.InvalidURL) as error:
             self.fault = EgressError("blocked_address", f"The webhook's URL cannot be used. {error}")
 
@@ -53,5 +55,5 @@ class Target:
             ],
             # With a stream of its own httpx neither copies the headers nor works them out again: 2 µs, not 9.
             stream=httpx.ByteStream(body),
-            extensions={"exchange": exchange, "head": self._head},
+            extensions={"exchange": exchange, "head": self._head, "url": self.endpoint.url},
         )

@@ -70,7 +70,9 @@ class Statistics(Struct, frozen=True):
 class EgressTransport(httpx.AsyncBaseTransport):
     """`request.extensions["exchange"]` is the attempt's `Exchange`, fresh for each request. The optional
     `request.extensions["head"]` (bytes, see `request_head`) is what is the same in every request of a webhook, encoded
-    once; `request.headers` are then only the attempt's own. `Host` and `Content-Length` are ours in any case.
+    once; `request.headers` are then only the attempt's own. `Host` and `Content-Length` are ours in any case. The
+    optional `request.extensions["url"]` (str) is the URL as registered, read in place of `request.url`, which httpx has
+    rewritten: what was checked then is what is checked and connected to now.
 
     `policy` may be replaced, once it is known where the daemon listens. `tls` defaults to `client_context()`."""
 
@@ -126,7 +128,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
 
     async def _attempt(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
         try:
-            target = self._read_url(str(request.url))
+            target = self._read_url(request.extensions.get("url") or str(request.url))
         except UrlError as error:
             raise EgressError("blocked_address", error.detail) from None
         message = serialise(request, target)

@@ -22,8 +22,10 @@ from wire import (
     unanswering_port,
 )
 
-from daemon.egress import AddressPolicy, EgressError, LocalFault
+from daemon.delivery.target import Target
+from daemon.egress import AddressPolicy, EgressError, Exchange, LocalFault
 from daemon.egress.connecting import connect
+from daemon.model import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +127,20 @@ async def test_a_literal_is_never_looked_up_and_checked_in_every_spelling(host: 
     async with transport(policy=AddressPolicy(), resolver=Answers()) as egress:
         error, _ = await failing(egress, f"http://{host}:8080/")
     assert error.code == "blocked_address"
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [("0177.0.0.1", "/"), ("2130706433", "/"), ("127.1", "/?a=^`{}"), ("127.0.0.1", "/" + "é" * 2000)],
+    ids=["octal", "decimal", "short", "long once encoded"],
+)
+async def test_what_registration_reads_in_a_url_is_what_a_delivery_connects_to(host: str, path: str) -> None:
+    async with receiver(answering()) as port, transport() as egress:
+        endpoint = Endpoint(1, "w0000001", "acme", f"http://{host}:{port}{path}", (b"k" * 32,))
+        exchange = Exchange(1, "acme", trio.current_time() + 5)
+        response = await egress.handle_async_request(Target(endpoint).request("evt_1", b"{}", 1, exchange))
+    assert response.status_code == 200
+    assert exchange.remote_address == f"127.0.0.1:{port}"
 
 
 async def test_our_own_listener_is_refused_whatever_is_allowed() -> None:
