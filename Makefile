@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?=
+# `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
+ROUNDS ?= 200
+SEED ?=
 
-.PHONY: demo run test check lock clean
+.PHONY: demo run test torture check lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -14,6 +17,9 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	$(BIN)/pytest
+
+torture: $(VENV)/.development
+	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(BIN)/pytest -s tests/system/test_torture.py
 
 check: $(VENV)/.development
 	$(BIN)/ruff check

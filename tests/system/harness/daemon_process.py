@@ -15,7 +15,7 @@ from harness.configuration import configuration, toml
 from harness.log_lines import LogLines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.configuration import Value
@@ -47,12 +47,13 @@ class Daemon:
         database: Path,
         changes: Mapping[str, Mapping[str, Value]] | None = None,
         env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> Daemon:
-        """Start `serve` and return at once; its output is read in `nursery`."""
+        """Start `serve` and return at once; its output is read in `nursery`. `command` runs `tenant-webhooks`."""
         config = database.with_suffix(".toml")
         config.write_text(toml(configuration(database, changes or {})))
         process = await trio.lowlevel.open_process(
-            [*COMMAND, "serve", "--config", str(config)],
+            [*command, "serve", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,9 +72,10 @@ class Daemon:
         database: Path,
         changes: Mapping[str, Mapping[str, Value]] | None = None,
         env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> Daemon:
         """Start `serve` and wait until it says that it is ready. Cancelled meanwhile: the process is killed."""
-        daemon = await cls.launch(nursery, database, changes, env)
+        daemon = await cls.launch(nursery, database, changes, env, command)
         try:
             ready = await daemon.log.wait("daemon.ready", within=START_WITHIN)
         except BaseException:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.daemon_process import Daemon
+from harness.daemon_process import COMMAND, Daemon
 from harness.receiver import Receiver, answers
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import trio
@@ -35,13 +35,20 @@ class Daemons:
         *,
         name: str = "main",
         env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> Daemon:
         """A daemon that is ready."""
-        return self._keep(await Daemon.start(self._nursery, self._place(name), changes, env))
+        return self._keep(await Daemon.start(self._nursery, self._place(name), changes, env, command))
 
-    async def launch(self, changes: Mapping[str, Mapping[str, Value]] | None = None, *, name: str = "main") -> Daemon:
+    async def launch(
+        self,
+        changes: Mapping[str, Mapping[str, Value]] | None = None,
+        *,
+        name: str = "main",
+        command: Sequence[str] = COMMAND,
+    ) -> Daemon:
         """A daemon that may never become ready."""
-        return self._keep(await Daemon.launch(self._nursery, self._place(name), changes))
+        return self._keep(await Daemon.launch(self._nursery, self._place(name), changes, None, command))
 
     async def aclose(self) -> None:
         for daemon in self._started:
