@@ -50,12 +50,21 @@ class PublishedSession(_Published, frozen=True):
     updated: Instant | None = None
 
 
+# Python's $ alone lets a final line feed by.
+_KEY = Meta(
+    min_length=1,
+    max_length=255,
+    pattern=r"^[!-~]+(?!\n)$",
+    extra={"expected": "visible ASCII characters, without spaces"},
+)
+
+
 class PublishedEvent(_Published, frozen=True):
     """One event as a platform publishes it. `tenant` is for the operator's token only."""
 
     event: str
     session: PublishedSession
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=255, pattern="^[!-~]+$")] | None = None
+    idempotency_key: Annotated[str, _KEY] | None = None
     timestamp: Instant | None = None
     tenant: str | None = None
 

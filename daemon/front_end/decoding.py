@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from daemon.front_end.expectations import expected, steps
 from daemon.front_end.problems import Culprit, Problem, invalid
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LONGEST_NAME = 255
 _PLACE = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _LENGTH = re.compile(r"Expected `(str|array)` of length (<=|>=) ([0-9]+)")
 _BOUND = re.compile(r"Expected `int` (<=|>=) (-?[0-9]+)")
-_PATTERN = re.compile(r"Expected `str` matching regex (.*)", re.DOTALL)
+_UNNAMED = ("Expected `str` matching regex ", "Invalid enum value ")
 _NAMES = {
     "str": "a string",
     "int": "a whole number",
@@ -49,16 +50,19 @@ NO_BODY: Body[None] = Body((), lambda _: None)
 def body_of(kind: type[T]) -> Body[T]:
     """A body that is one JSON value of `kind`."""
     decoder = msgspec.json.Decoder(kind)
-    return Body((kind,), lambda raw: decode(decoder.decode, raw))
+    return Body((kind,), lambda raw: decode(decoder.decode, raw, kind=kind))
 
 
 def escape(name: str) -> str:
-    """A member's name as one reference token of a JSON Pointer (RFC 6901 §3)."""
-    return name.replace("~", "~0").replace("/", "~1")
+    """A member's name as one reference token of a JSON Pointer (RFC 6901 §3); one that is very long is cut."""
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+    return shown.replace("~", "~0").replace("/", "~1")
 
 
-def decode(decoder: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw, *, prefix: str = "") -> T:
-    """What `decoder` makes of `raw`. `prefix` is the pointer of `raw` in the whole body.
+def decode(
+    decoder: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw, *, kind: type[T], prefix: str = ""
+) -> T:
+    """What `decoder` makes of `raw`, a `kind`. `prefix` is the pointer of `raw` in the whole body.
 
     Raises Problem: `not-json` if it is not JSON at all (looked at first), else `invalid` with the pointer."""
     try:
@@ -66,7 +70,7 @@ def decode(decoder: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw
     except msgspec.ValidationError as error:
         # The typed decoder stops at the first wrong type, which may stand before a broken end: 400 comes before 422.
         check_syntax(raw)
-        raise invalid([culprit(str(error), prefix)]) from None
+        raise invalid([culprit(str(error), prefix, kind)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_json(error) from None
     except RecursionError:
@@ -93,7 +97,8 @@ def check_utf8(raw: bytes) -> None:
 
 def not_json(error: Exception) -> Problem:
     """The decoder's words say where it stopped; they never quote the body."""
-    why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error).removeprefix("JSON is malformed: ")
+    why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else _PLACE.sub("", str(error))
+    why = why.removeprefix("JSON is malformed: ")
     return Problem("not-json", f"The body is not JSON: {why}. Send one JSON object in UTF-8.")
 
 
@@ -101,37 +106,33 @@ def too_deep(pointer: str) -> Problem:
     return invalid([Culprit("is nested too deep; send a flatter document", pointer=pointer)])
 
 
-def culprit(message: str, prefix: str = "") -> Culprit:
-    """What msgspec says (`Expected `str`, got `int` - at `$.events[3].session``) as a pointer and a sentence.
+def culprit(message: str, prefix: str = "", kind: Any = None) -> Culprit:
+    """What msgspec says (`Expected `str`, got `int` - at `$.events[3].session``) as a pointer and a sentence. `kind` is
+    the type that was to be decoded.
 
     A missing or unknown member is pointed at itself, not at the object that lacks or holds it."""
     found = _PLACE.search(message)
     what = message[: found.start()] if found else message
-    pointer = prefix + (_pointer(found.group(1)) if found else "")
+    place = found.group(1) if found else "$"
+    pointer = prefix + "".join(f"/{step}" for step in steps(place))
     if match := _MISSING.fullmatch(what):
         return Culprit("is required; add it", pointer=f"{pointer}/{escape(match.group(1))}")
     if match := _UNKNOWN.fullmatch(what):
         return Culprit("is not a field of this object; remove it", pointer=f"{pointer}/{escape(match.group(1))}")
-    return Culprit(sentence(what), pointer=pointer)
+    return Culprit(sentence(what, kind, place), pointer=pointer)
 
 
-def sentence(what: str) -> str:
-    """A decoder's complaint in words for a person, ending without a full stop."""
+def sentence(what: str, kind: Any = None, place: str = "$") -> str:
+    """A decoder's complaint about the `place` in a `kind`, in words for a person, ending without a full stop."""
+    if what.startswith(_UNNAMED):
+        return f"must be {expected(kind, place) or 'another value'}"
     if match := _EXPECTED.fullmatch(what):
         wanted = " or ".join(_NAMES.get(name.strip(), name.strip()) for name in match.group(1).split("|"))
         return f"must be {wanted}, not {_NAMES.get(match.group(2), match.group(2))}"
     if match := _LENGTH.fullmatch(what):
-        unit = "characters" if match.group(1) == "str" else "items"
-        return f"must have at {'most' if match.group(2) == '<=' else 'least'} {match.group(3)} {unit}"
+        unit = "character" if match.group(1) == "str" else "item"
+        many = "" if match.group(3) == "1" else "s"
+        return f"must have at {'most' if match.group(2) == '<=' else 'least'} {match.group(3)} {unit}{many}"
     if match := _BOUND.fullmatch(what):
         return f"must be at {'most' if match.group(1) == '<=' else 'least'} {match.group(2)}"
-    if match := _PATTERN.fullmatch(what):
-        return f"must match the pattern {match.group(1)}"
-    if what.startswith("Invalid enum value"):
-        return "is not one of the allowed values"
     return what
-
-
-def _pointer(path: str) -> str:
-    """msgspec's `$.a[0].b` as `/a/0/b`. Names there are ours (known fields), so they need no escape."""
-    return "".join(f"/{name or index}" for name, index in _STEP.findall(path))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,7 +18,6 @@ Q = TypeVar("Q", bound="NoQuery")
 
 DEFAULT_LIMIT = 50
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
-_MOST_ERRORS = 20
 
 
 class NoQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -66,16 +66,21 @@ def typed(pairs: list[tuple[str, str]], kind: type[Q]) -> Q:
         try:
             msgspec.convert(values[name], known[name])
         except msgspec.ValidationError as error:
-            errors.append(Culprit(sentence(str(error)), parameter=name))
+            # Whatever it is not, it came as text: that part of the sentence helps nobody here.
+            wrong = sentence(str(error), known[name]).partition(", not ")[0]
+            errors.append(Culprit(wrong, parameter=name))
     if errors:
-        raise invalid(errors[:_MOST_ERRORS])
+        raise invalid(errors)
     return msgspec.convert(values, kind)
 
 
 @cache
 def _parameters(kind: type[NoQuery]) -> dict[str, Any]:
-    """Names and types: looking them up is slow."""
-    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    """Names and types, without null, which no query can say: looking them up is slow."""
+    return {
+        field.encode_name: next(one for one in get_args(field.type) if one is not NoneType)
+        for field in msgspec.structs.fields(kind)
+    }
 
 
 def _known(names: list[str]) -> str:

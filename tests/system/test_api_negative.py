@@ -116,6 +116,7 @@ BAD_SESSIONS: list[tuple[dict[str, Any], str]] = [
     ({**session(), "timestamp": 1}, "/timestamp"),
     ({**session(), "idempotencyKey": ""}, "/idempotencyKey"),
     ({**session(), "idempotencyKey": "a b"}, "/idempotencyKey"),
+    ({**session(), "idempotencyKey": "a\n"}, "/idempotencyKey"),
     ({**session(), "idempotencyKey": "é"}, "/idempotencyKey"),
     ({**session(), "idempotencyKey": "a" * 256}, "/idempotencyKey"),
     ({**session(), "payload": {}}, "/payload"),
@@ -125,6 +126,20 @@ BAD_SESSIONS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"event": NAME, "session": {"id": "a", "status": "b", "progress": {"bank": None}}}, "/session/progress/bank"),
 ]
+
+
+async def test_an_answer_does_not_grow_with_what_was_sent(api: House) -> None:
+    token = await api.tenant()
+    for path, body in {
+        "/v1/webhooks": {"url": "nonsense", "events": ["a"] * 100_000},
+        "/v1/webhooks?": {"x" * 100_000: 1},
+        "/v1/events": {"events": [1] * 900},
+        "/v1/events?": {"events": [{"x" * 10_000: 1}] * 20},
+    }.items():
+        answer = await api.ask("POST", path, body, token=token)
+        assert answer.status_code == 422
+        assert 1 <= len(answer.json()["errors"]) <= 20
+        assert len(answer.content) < 16_384
 
 
 async def test_events(api: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -21,6 +21,9 @@ from daemon.front_end.routes.webhooks import NewWebhook
 class Leaf(Struct, forbid_unknown_fields=True, rename="camel"):
     session_id: Annotated[str, Meta(min_length=1, max_length=3)] = "a"
     count: Annotated[int, Meta(ge=1, le=9)] = 1
+
+    kind: Literal["oak", "elm"] | None = None
+    label: Annotated[str, Meta(pattern="^[a-z]*$", extra={"expected": "small letters"})] = ""
 
 
 class Tree(Struct, forbid_unknown_fields=True):
@@ -53,10 +56,12 @@ def refused(raw: bytes) -> Problem:
         ({"leaf": 5}, "/leaf", "must be an object, not a whole number"),
         ({"leaf": None}, "/leaf", "must be an object, not null"),
         ({"leaf": {"sessionId": 1}}, "/leaf/sessionId", "must be a string, not a whole number"),
-        ({"leaf": {"sessionId": ""}}, "/leaf/sessionId", "must have at least 1 characters"),
+        ({"leaf": {"sessionId": ""}}, "/leaf/sessionId", "must have at least 1 character"),
         ({"leaf": {"sessionId": "abcd"}}, "/leaf/sessionId", "must have at most 3 characters"),
         ({"leaf": {"count": 10}}, "/leaf/count", "must be at most 9"),
         ({"leaf": {"count": True}}, "/leaf/count", "must be a whole number, not true or false"),
+        ({"leaf": {"kind": "ash"}}, "/leaf/kind", "must be one of elm, oak"),
+        ({"leaf": {}, "many": [{}, {"label": "A"}]}, "/many/1/label", "must be small letters"),
         ({"leaf": {}, "many": {}}, "/many", "must be an array, not an object"),
         ({"leaf": {}, "many": [{}, {"x": 1}]}, "/many/1/x", "is not a field of this object; remove it"),
         ({"leaf": {}, "inner": {"leaf": {}, "inner": {}}}, "/inner/inner/leaf", "is required; add it"),
@@ -95,7 +100,7 @@ def test_nesting_without_end_is_refused_and_does_not_break_the_daemon() -> None:
         assert refused(raw).slug in ("invalid", "not-json")
 
 
-@given(st.text())
+@given(st.text(max_size=255))
 def test_an_unknown_member_is_found_again_by_its_pointer_whatever_its_name(name: str) -> None:
     if name in ("leaf", "many", "inner") or " - at `$" in name:
         return
@@ -107,7 +112,7 @@ def test_an_unknown_member_is_found_again_by_its_pointer_whatever_its_name(name:
     assert resolve(json.loads(encoded), problem.document.errors[0].pointer or "") == "here"
 
 
-@given(st.text())
+@given(st.text(max_size=255))
 def test_escaping_is_undone_by_the_rules_of_rfc_6901(name: str) -> None:
     assert resolve({name: 1}, f"/{escape(name)}") == 1
 
@@ -147,5 +152,17 @@ def test_any_complaint_of_a_decoder_becomes_a_culprit(message: str) -> None:
 
 def test_the_prefix_goes_before_every_pointer() -> None:
     with pytest.raises(Problem) as caught:
-        decode(msgspec.json.Decoder(Tree).decode, b'{"leaf":{"count":"x"}}', prefix="/events/7")
+        decode(msgspec.json.Decoder(Tree).decode, b'{"leaf":{"count":"x"}}', kind=Tree, prefix="/events/7")
     assert caught.value.document.errors[0].pointer == "/events/7/leaf/count"
+
+
+@pytest.mark.parametrize("number", [b"1" * 6000, b"1e999"])
+def test_a_number_beyond_every_range_is_refused_in_words_for_a_person(number: bytes) -> None:
+    problem = refused(b'{"leaf":{"count":' + number + b"}}")
+    assert problem.slug == "not-json"
+    assert "$" not in problem.document.detail
+
+
+@given(st.text(min_size=256, max_size=2000))
+def test_a_name_of_any_length_makes_a_short_pointer(name: str) -> None:
+    assert len(escape(name)) <= 2 * 255 + 1

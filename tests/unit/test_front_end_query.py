@@ -63,3 +63,12 @@ def test_any_query_is_typed_or_refused(query: bytes) -> None:
 
 def test_a_flood_of_unknown_parameters_gets_a_bounded_answer() -> None:
     assert len(refused(b"&".join(b"x%d=1" % number for number in range(1000)), NoQuery)) == 20
+
+
+def test_what_is_refused_is_told_what_would_be_taken() -> None:
+    with pytest.raises(Problem) as caught:
+        typed(parse(b"status=done&limit=many"), DeliveriesQuery)
+    assert [error.detail for error in caught.value.document.errors] == [
+        "must be one of cancelled, failed, interrupted, pending, sending, succeeded",
+        "must be a whole number",
+    ]

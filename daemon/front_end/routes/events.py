@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile("[!-~]{1,255}")
-_MOST_ERRORS = 20
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,9 +56,9 @@ _batch = msgspec.json.Decoder(_RawBatch)
 
 def split(raw: bytes) -> Submission:
     """A body with `events` is a batch, any other one event. Raises Problem `not-json`, `invalid`."""
-    if decode(_peek.decode, raw).events is UNSET:
+    if decode(_peek.decode, raw, kind=_Peek).events is UNSET:
         return Submission([raw.strip()], batch=False)
-    return Submission([*decode(_batch.decode, raw).events], batch=True)
+    return Submission([*decode(_batch.decode, raw, kind=_RawBatch).events], batch=True)
 
 
 async def find_event(finder: Finder) -> Event:
@@ -97,7 +96,7 @@ def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEvent]:
     whether that exists or not."""
     submission, limits = call.body, call.house.settings.limits
     most_bytes, most_events = limits.event_bytes, limits.batch_events
-    for index, raw in enumerate(submission.events):
+    for index, raw in enumerate(submission.events[:most_events]):
         if len(bytes(raw)) > most_bytes:
             pointer = submission.pointer(index)
             raise at_pointer("too-large", pointer, f"has more than {most_bytes} bytes (limits.event_bytes); send less")
@@ -110,7 +109,7 @@ def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEvent]:
     for index, raw in enumerate(submission.events):
         pointer = submission.pointer(index)
         try:
-            event = decode(decode_event, raw, prefix=pointer)
+            event = decode(decode_event, raw, kind=PublishedEvent, prefix=pointer)
         except Problem as problem:
             if problem.slug != "invalid":
                 raise
@@ -123,7 +122,7 @@ def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEvent]:
             known = ", ".join(sorted(SUBSCRIBABLE))
             errors.append(Culprit(f"is not an event to publish; there is {known}", pointer=f"{pointer}/event"))
     if errors:
-        raise invalid(errors[:_MOST_ERRORS])
+        raise invalid(errors)
     return events
 
 

@@ -17,9 +17,12 @@ from daemon.persistence.commands import CreateTenant, RemoveTenant, UpdateTenant
 if TYPE_CHECKING:
     from daemon.model import Tenant
 
-TenantId = Annotated[
-    str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$")
-]  # Python's $ alone lets a final line feed by
+# Python's $ alone lets a final line feed by.
+_ID = Meta(
+    pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$",
+    extra={"expected": "1 to 63 of a to z, 0 to 9, _ and -, with a letter or a digit first"},
+)
+TenantId = Annotated[str, _ID]
 
 
 class NewTenant(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
