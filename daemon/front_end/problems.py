@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from daemon.refusals import Refusal
 
 CONTENT_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+"""Culprits that one answer names: it must not grow with what was sent."""
 
 
 class Culprit(Struct, frozen=True, omit_defaults=True):
@@ -67,7 +69,9 @@ def at_pointer(slug: str, pointer: str, detail: str) -> Problem:
 
 
 def invalid(errors: Sequence[Culprit]) -> Problem:
-    """422 for one or more culprits; the detail names the first, and how many more there are."""
+    """422 for one or more culprits, of which `MOST_ERRORS` are named; the detail names the first, and how many more
+    there are."""
+    errors = errors[:MOST_ERRORS]
     first = errors[0]
     where = f"Query parameter {first.parameter}" if first.parameter is not None else first.pointer or "The body"
     more = f" ({len(errors) - 1} more in errors)" if len(errors) > 1 else ""

@@ -134,7 +134,7 @@ async def test_an_answer_does_not_grow_with_what_was_sent(api: House) -> None:
         "/v1/webhooks": {"url": "nonsense", "events": ["a"] * 100_000},
         "/v1/webhooks?": {"x" * 100_000: 1},
         "/v1/events": {"events": [1] * 900},
-        "/v1/events?": {"events": [{"x" * 10_000: 1}] * 20},
+        "/v1/events?": {"events": [{"x" * 300: 1}] * 10},
     }.items():
         answer = await api.ask("POST", path, body, token=token)
         assert answer.status_code == 422

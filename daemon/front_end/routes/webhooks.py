@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -12,7 +13,7 @@ from daemon.egress.policy import OWN
 from daemon.egress.url import UrlError, check_url
 from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
 from daemon.front_end.decoding import NO_BODY, body_of
-from daemon.front_end.problems import Culprit, Problem, invalid
+from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
 from daemon.front_end.views import (
@@ -161,9 +162,9 @@ def _check(url: str | None, events: Sequence[str] | None) -> None:
     if events is not None and not events:
         errors.append(Culprit("names no event; name at least one, or leave it out", pointer="/events"))
     known = ", ".join(sorted(SUBSCRIBABLE))
-    for index, name in enumerate(events or ()):
-        if name not in SUBSCRIBABLE:
-            errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
+    unknown = (index for index, name in enumerate(events or ()) if name not in SUBSCRIBABLE)
+    for index in islice(unknown, MOST_ERRORS):
+        errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
     if errors:
         raise invalid(errors)
 
