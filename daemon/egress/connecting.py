@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from daemon.egress.resolver import SockAddr
 
 ATTEMPT_DELAY: Final = 0.25
+# A name server can answer with thousands of addresses: one delivery must neither take our descriptors nor scan for it.
+MOST_ADDRESSES: Final = 8
 
 _Failure = tuple["SockAddr", OSError]
 
@@ -27,7 +29,7 @@ def shown(address: SockAddr) -> str:
 
 
 async def connect(addresses: Sequence[SockAddr]) -> tuple[socket.socket, SockAddr]:
-    """Tries the addresses in order, the next one when one fails or after 250 ms; the first to answer wins.
+    """Tries the first 8 addresses in order, the next one when one fails or after 250 ms; the first to answer wins.
 
     Raises EgressError (`connect_refused`, `connect_timeout`, `connect_failed`) or LocalFault. Has no deadline of its
     own. Whatever happens, cancellation too, every socket but the returned one is closed."""
@@ -64,7 +66,7 @@ async def _race(addresses: Sequence[SockAddr], failures: list[_Failure]) -> tupl
 
     try:
         async with trio.open_nursery() as nursery:
-            for address in addresses:
+            for address in addresses[:MOST_ADDRESSES]:
                 failed = trio.Event()
                 nursery.start_soon(run, address, failed)
                 with trio.move_on_after(ATTEMPT_DELAY):

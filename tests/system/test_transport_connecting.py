@@ -24,7 +24,7 @@ from wire import (
 
 from daemon.delivery.target import Target
 from daemon.egress import AddressPolicy, EgressError, Exchange, LocalFault
-from daemon.egress.connecting import connect
+from daemon.egress.connecting import MOST_ADDRESSES, connect
 from daemon.model import Endpoint
 
 if TYPE_CHECKING:
@@ -157,6 +157,18 @@ async def test_a_url_that_the_settings_no_longer_allow_is_blocked() -> None:
         error, _ = await failing(egress, "http://hooks.example/")
     assert error.code == "blocked_address"
     assert "egress.require_https" in error.detail
+
+
+async def test_of_a_flood_of_addresses_only_the_first_are_tried() -> None:
+    with free_port() as nobody:
+        async with receiver(answering()) as port:
+            last: SockAddr = ("127.0.0.1", port)
+            refusing: list[SockAddr] = [("127.0.0.1", nobody)] * MOST_ADDRESSES
+            connected, address = await connect([*refusing[1:], last])
+            connected.close()
+            assert address == last
+            with pytest.raises(EgressError, match="refused the connection"):
+                await connect([*refusing, last])
 
 
 async def test_nobody_listening_is_connect_refused() -> None:
