@@ -4,7 +4,7 @@ the values that are allowed. Pure; looked up only when something was wrong."""
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import inspect
 
@@ -49,7 +49,7 @@ def _inside(kind: inspect.Type, step: str) -> inspect.Type | None:
 
 def _words(kind: inspect.Type) -> str | None:
     if isinstance(kind, inspect.Metadata):
-        extra: dict[str, str] = kind.extra or {}  # pyright: ignore[reportUnknownMemberType] msgspec says only: a dict
+        extra = cast("dict[str, str]", kind.extra or {})  # pyright: ignore[reportUnknownMemberType] msgspec: just a dict
         return extra.get("expected") or _words(kind.type)
     if isinstance(kind, inspect.UnionType):
         return next(filter(None, map(_words, kind.types)), None)
