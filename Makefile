@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?=
+BENCH ?=
 # `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
 ROUNDS ?= 200
 SEED ?=
 
-.PHONY: demo run test torture check lock clean
+.PHONY: demo run test torture check bench lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -25,6 +26,9 @@ check: $(VENV)/.development
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+bench: $(VENV)/.development
+	$(BIN)/python -m tests.bench $(BENCH)
 
 lock: $(VENV)/.development
 	$(BIN)/pip install --quiet 'uv>=0.13,<0.14'

@@ -1,0 +1,56 @@
+"""What is published, and what of it a receiver gets: the document's sample event."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from harness.events import SAMPLE
+
+from daemon import events
+from daemon.delivery.target import Target
+from daemon.egress.exchange import Exchange
+from daemon.egress.request import serialise
+from daemon.egress.url import check_url
+from daemon.identifiers import new_event_id, now_ms
+from daemon.model import Endpoint
+from tests.bench.load_client import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+MOST = 1000
+"""Events in the largest batch that the daemon's defaults allow."""
+
+
+def publishing(token: str, batch: int | None = None) -> Sent:
+    """A request that publishes one event, or a batch of so many."""
+    body = SAMPLE if batch is None else {"events": [SAMPLE] * batch}
+    return Sent("POST", "/v1/events", token, json.dumps(body))
+
+
+def publishing_for(tenants: Sequence[str], operator_token: str) -> Sent:
+    """A batch with one event for each of the tenants."""
+    body = {"events": [{**SAMPLE, "tenant": tenant} for tenant in tenants]}
+    return Sent("POST", "/v1/events", operator_token, json.dumps(body))
+
+
+def published_ids(body: str) -> list[str]:
+    """The ids of the events that a 202 names."""
+    answer = json.loads(body)
+    return [event["id"] for event in answer["data"]] if "data" in answer else [answer["id"]]
+
+
+def payload() -> bytes:
+    return events.payload(events.decode(msgspec.json.encode(SAMPLE)), now_ms())
+
+
+def delivered(url: str) -> bytes:
+    """The whole request that the daemon would make of the sample: the bytes that the bare loop posts."""
+    target = Target(Endpoint(1, "w0000000", "bench", url, (b"k" * 32,)))
+    exchange = Exchange(1, "bench", trio.current_time() + 1)
+    request = target.request(new_event_id(now_ms()), payload(), now_ms() // 1000, exchange)
+    return serialise(request, check_url(url, require_https=False))
