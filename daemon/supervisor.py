@@ -50,6 +50,7 @@ from daemon.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from daemon.front_end.capacity import Role
     from daemon.operations.log_writer import LogWriter
 
 _DONE, _FAILED, _REFUSED = 0, 1, 2
@@ -179,7 +180,8 @@ def _build(
     store = Persistence(connection, path, settings.storage, settings.limits, metrics)
     transport = EgressTransport(settings.delivery, settings.egress, policy)
     router = Router(store, transport, settings.delivery, metrics)
-    app = create_app(store, settings, operator, policy, metrics, ready)
+    roles: frozenset[Role] = frozenset(listener.role for listener in listeners)
+    app = create_app(store, settings, operator, policy, metrics, ready, roles)
     return _House(settings, listeners, store, transport, router, Server(app, listeners, settings.server), ready)
 
 

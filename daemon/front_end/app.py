@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 PREFIXES = ("/v1/tenant", "/v1/onboard")
 """Where the webhook routes answer too, identically (CONTRACT §2)."""
 
-ROLES: tuple[Role, ...] = ("main", "observe", "admin")
 _CLIENT_GONE = 499  # nginx's number: logged and counted, never sent
 _UNMATCHED = "unmatched"
 
@@ -55,7 +54,7 @@ class Api(Application):
         self.config["BODY_TIMEOUT"] = None  # the connection bounds it, and knows what to do with the socket then
         self._house = house
         self._operator = operator
-        self._maps = {role: route_map(routes, role, house.settings) for role in ROLES}
+        self._maps = {role: route_map(routes, role, house.roles) for role in house.roles}
 
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
@@ -120,20 +119,21 @@ def create_app(
     policy: AddressPolicy,
     metrics: Metrics,
     ready: Readiness,
+    roles: frozenset[Role],
     *,
     routes: Iterable[AnyRoute] = ROUTES,
 ) -> Api:
-    """The application for all listeners: `scope["state"]["role"]` says which one a request came in through."""
-    return Api(House(store, settings, policy, metrics, ready), operator, tuple(routes))
+    """The application for the listeners of these roles: `scope["state"]["role"]` says which one a request came in
+    through."""
+    return Api(House(store, settings, policy, metrics, ready, roles), operator, tuple(routes))
 
 
-def route_map(routes: Iterable[AnyRoute], role: Role, settings: Settings) -> Map:
+def route_map(routes: Iterable[AnyRoute], role: Role, opened: frozenset[Role]) -> Map:
     """The paths that answer on one kind of listener, with the compatibility prefixes. Endpoints are the routes."""
-    observe_apart, admin_apart = bool(settings.server.observe_bind), bool(settings.server.admin_bind)
     rules = [
         Rule(path.replace("{", "<").replace("}", ">"), endpoint=route, methods=[route.method])
         for route in routes
-        if answers_on(route.room, role, observe_apart=observe_apart, admin_apart=admin_apart)
+        if answers_on(route.room, role, opened)
         for path in paths_of(route)
     ]
     return Map(rules, strict_slashes=True, merge_slashes=False, redirect_defaults=False)

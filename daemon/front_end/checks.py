@@ -57,7 +57,7 @@ async def checked(
     if route.access != "open" and not observed_apart:
         principal = authenticate(request.headers.get("Authorization"), house.store.registry, operator, now_ms())
         asker.is_known(principal)
-        kept_apart = asker.role == "main" and bool(house.settings.server.admin_bind)
+        kept_apart = asker.role == "main" and "admin" in house.roles
         authorise(principal, route.access, operator_accepted=not kept_apart)
         named = dict(pairs).get("tenant") if "tenant" in route.query.__struct_fields__ else None
         asking, tenant = principal.tenant, acting_for(principal, named, house.store.registry)

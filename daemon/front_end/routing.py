@@ -41,13 +41,14 @@ Room = Literal["api", "operators", "observation", "pages"]
 
 @dataclass(frozen=True)
 class House:
-    """What handlers work with."""
+    """What handlers work with. `roles` are those of the opened listeners: the settings do not know of systemd's."""
 
     store: Persistence
     settings: Settings
     policy: AddressPolicy
     metrics: Metrics
     ready: Readiness
+    roles: frozenset[Role]
 
     async def execute(self, command: Command[R]) -> R:
         """Raises the command's refusals; cancellation is the store's to answer for."""
@@ -137,16 +138,16 @@ AnyRoute = Route[Any, Any, Any]
 """For tables, which hold routes of every type."""
 
 
-def answers_on(room: Room, role: Role, *, observe_apart: bool, admin_apart: bool) -> bool:
-    """CONTRACT §6: with listeners of their own set, observation answers on `observe_bind` and operators' routes on
-    `admin_bind` alone. `observe_bind` serves nothing else, `admin_bind` everything else."""
+def answers_on(room: Room, role: Role, opened: frozenset[Role]) -> bool:
+    """CONTRACT §6: with listeners of their own opened, observation answers on `observe` and operators' routes on
+    `admin` alone. `observe` serves nothing else, `admin` everything else."""
     if room == "pages":
         return True
     if room == "observation":
-        return role == "observe" if observe_apart else True
+        return role == "observe" if "observe" in opened else True
     if role == "observe":
         return False
-    return role == "admin" if room == "operators" and admin_apart else True
+    return role == "admin" if room == "operators" and "admin" in opened else True
 
 
 def reply(view: Struct, status: int = 200, **headers: str) -> Reply:

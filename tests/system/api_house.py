@@ -125,16 +125,19 @@ async def house(
     limits: Limits | None = None,
     routes: Iterable[AnyRoute] = ROUTES,
 ) -> AsyncIterator[House]:
+    """`observe` and `admin` are listeners that no setting names: systemd may pass some."""
+    opened = ServerSettings(bind=(ANYWHERE,), observe_bind=(ANYWHERE,) * observe, admin_bind=(ANYWHERE,) * admin)
     settings = Settings(
-        server=ServerSettings(bind=(ANYWHERE,), observe_bind=(ANYWHERE,) * observe, admin_bind=(ANYWHERE,) * admin),
+        server=ServerSettings(bind=(ANYWHERE,)),
         storage=StorageSettings(path=str(folder / "webhooks.db"), min_free_bytes=0),
         limits=limits or Limits(),
     )
     path, metrics, ready = folder / "webhooks.db", Metrics(), Readiness()
     store = Persistence(open_writer(path), path, settings.storage, settings.limits, metrics)
-    listeners = open_listeners(settings.server, {})
+    listeners = open_listeners(opened, {})
     operator = OperatorToken(digest(OPERATOR))
-    app = create_app(store, settings, operator, AddressPolicy(), metrics, ready, routes=routes)
+    roles = frozenset(listener.role for listener in listeners)
+    app = create_app(store, settings, operator, AddressPolicy(), metrics, ready, roles, routes=routes)
     front = Server(app, listeners, settings.server)
     async with AsyncExitStack() as stack:
         stack.enter_context(trio.fail_after(30))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import pytest
@@ -14,7 +14,6 @@ from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import Room, answers_on
 from daemon.refusals import Refusal
-from daemon.settings import ServerSettings, Settings, TcpBind
 
 if TYPE_CHECKING:
     from werkzeug.routing import Map
@@ -25,7 +24,6 @@ SLUGS = {
     *("unsupported-media-type", "invalid", "blocked-address", "fan-out-too-large", "backlog-full"),
     *("storage-unavailable", "draining", "outcome-unknown", "internal"),
 }
-HERE = (TcpBind("127.0.0.1", 0),)
 
 
 def test_the_catalogue_is_that_of_the_contract() -> None:
@@ -80,33 +78,26 @@ def test_only_routes_without_a_body_leave_it_unread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "apart", "roles"),
+    ("room", "opened", "answering"),
     [
-        ("api", "none", {"main", "admin"}),
-        ("api", "both", {"main", "admin"}),
-        ("operators", "none", {"main", "admin"}),
-        ("operators", "observe", {"main", "admin"}),
-        ("operators", "both", {"admin"}),
-        ("observation", "none", {"main", "observe", "admin"}),
-        ("observation", "admin", {"main", "observe", "admin"}),
-        ("observation", "both", {"observe"}),
-        ("pages", "both", {"main", "observe", "admin"}),
+        ("api", {"main"}, {"main"}),
+        ("api", {"main", "observe", "admin"}, {"main", "admin"}),
+        ("operators", {"main"}, {"main"}),
+        ("operators", {"main", "observe"}, {"main"}),
+        ("operators", {"main", "observe", "admin"}, {"admin"}),
+        ("observation", {"main"}, {"main"}),
+        ("observation", {"main", "admin"}, {"main", "admin"}),
+        ("observation", {"main", "observe", "admin"}, {"observe"}),
+        ("pages", {"main", "observe", "admin"}, {"main", "observe", "admin"}),
     ],
 )
-def test_rooms_answer_on_their_listeners_only(
-    room: Room, apart: Literal["none", "observe", "admin", "both"], roles: set[Role]
-) -> None:
-    found = {
-        role
-        for role in get_args(Role)
-        if answers_on(room, role, observe_apart=apart in ("observe", "both"), admin_apart=apart in ("admin", "both"))
-    }
-    assert found == roles
+def test_rooms_answer_on_their_listeners_only(room: Room, opened: set[Role], answering: set[Role]) -> None:
+    assert {role for role in opened if answers_on(room, role, frozenset(opened))} == answering
 
 
 def test_a_path_that_no_listener_of_this_kind_has_is_unknown_there_by_any_method() -> None:
-    settings = Settings(server=ServerSettings(observe_bind=HERE, admin_bind=HERE))
-    known: dict[str, Map] = {role: route_map(ROUTES, role, settings) for role in get_args(Role)}
+    roles = frozenset(get_args(Role))
+    known: dict[str, Map] = {role: route_map(ROUTES, role, roles) for role in roles}
     assert {rule.rule for rule in known["observe"].iter_rules()} == {
         "/healthz",
         "/readyz",
