@@ -22,8 +22,8 @@ class Member(Protocol):
 
 
 class Crowd:
-    """The connections of one role. A connection *rests* while it waits for a request or for the end of the other side;
-    the one that has rested longest is the first to make room."""
+    """The connections of one role. A connection *rests* while it waits for the other side: for a request or the rest of
+    one, for its answer to be read, for the end. The one that has rested longest is the first to make room."""
 
     def __init__(self, role: Role, limit: int) -> None:
         self.role: Role = role

@@ -68,11 +68,11 @@ class Connection:
         self._app_send: Callable[[ASGISendEvent | None], Awaitable[None]]
         self._messages: deque[ASGIReceiveEvent] = deque()
         self._out = bytearray()
-        self._reading = trio.CancelScope()
+        self._waiting = trio.CancelScope()
         self._request = trio.CancelScope()
         self._sent = trio.Event()
         self._body_due = 0.0
-        self._head_begun = False
+        self._begun = False
         self._wrote = False
         self._gone = False
         self._evicted = False
@@ -95,17 +95,17 @@ class Connection:
             self._stream.socket.close()
 
     def make_way(self) -> None:
-        """Closes the connection if it waits for a request, or has got only a part of its head."""
-        self._head_begun = False
+        """Closes the connection if it waits: for a request, for the rest of one, or for its answer to be read."""
+        self._begun = False
         self._evicted = self._protocol.last = True
-        self._reading.cancel()
+        self._waiting.cancel()
 
     def drain(self) -> None:
         """Makes the answer in progress, if one is, the last; closes the connection if none is."""
         self._protocol.last = True
         self._state["draining"] = True
-        if self._crowd.rests(self) and not self._head_begun:
-            self._reading.cancel()
+        if self._crowd.rests(self) and not self._begun:
+            self._waiting.cancel()
 
     async def _serve(self) -> None:
         patience = HEAD_TIMEOUT
@@ -128,19 +128,19 @@ class Connection:
         """Waits for a whole head. False when there will be none. Raises Malformed and _Gone."""
         self._scope = None
         self._wrote = False
-        self._head_begun = False
+        self._begun = False
         self._crowd.rest(self)
         try:
             await self._protocol.parse()
             due = trio.current_time() + patience
             while self._scope is None:
-                if not self._head_begun and self._protocol.has_unread:
-                    self._head_begun = True
+                if not self._begun and self._protocol.has_unread:
+                    self._begun = True
                     due = trio.current_time() + HEAD_TIMEOUT
                 data = await self._read(due)
-                if data is None and self._head_begun:
+                if data is None and self._begun:
                     raise Malformed(408, f"The head of a request must arrive within {HEAD_TIMEOUT:g} seconds.")
-                if not data and not self._head_begun:
+                if not data and not self._begun:
                     return False
                 await self._protocol.handle(RawData(data or b""))
         finally:
@@ -202,7 +202,14 @@ class Connection:
         if self._out:
             await self._write(self._out)
             self._out = bytearray()
-        data = await self._read(self._body_due)
+        self._begun = True
+        self._crowd.rest(self)
+        try:
+            data = await self._read(self._body_due)
+        finally:
+            self._crowd.stir(self)
+        if data is None and self._evicted:
+            raise Malformed(408, "Others needed the connection before the body was complete. Send the request again.")
         if data is None:
             raise Malformed(408, f"The body of a request must arrive within {self._timeout:g} seconds.")
         await self._protocol.handle(RawData(data))
@@ -226,7 +233,7 @@ class Connection:
 
     async def _read(self, due: float) -> bytes | None:
         """Bytes, b"" at the end of the other side, None when time is up or this connection has to make way."""
-        with trio.CancelScope(deadline=due) as self._reading:
+        with trio.CancelScope(deadline=due) as self._waiting:
             try:
                 return bytes(await self._stream.receive_some(_CHUNK))
             except trio.BrokenResourceError as error:
@@ -237,12 +244,16 @@ class Connection:
         """Marks the client as gone if it does not take the bytes. Cancelled: a part of them may have been written."""
         with memoryview(data) as view:
             for start in range(0, len(view), _CHUNK):
-                with trio.move_on_after(self._timeout) as patience:
+                self._begun = True
+                self._crowd.rest(self)
+                with trio.move_on_after(self._timeout) as self._waiting:
                     try:
                         await self._stream.send_all(view[start : start + _CHUNK])
                     except trio.BrokenResourceError:
                         self._gone = True
-                if patience.cancelled_caught:
+                    finally:
+                        self._crowd.stir(self)
+                if self._waiting.cancelled_caught:
                     self._gone = True
                     # Nobody reads what the kernel still holds: have it forgotten instead of resent for minutes.
                     self._stream.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
@@ -262,7 +273,7 @@ class Connection:
             return
         total = LINGER_SILENCE if self._protocol.last else self._timeout
         end = trio.current_time() + total
-        self._head_begun = False
+        self._begun = False
         self._crowd.rest(self)
         try:
             await self._stream.send_eof()

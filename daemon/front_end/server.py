@@ -31,7 +31,7 @@ _EXHAUSTED = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 
 class Statistics(Struct, frozen=True):
-    """How many connections are open per role, and how many of those wait for a request."""
+    """How many connections are open per role, and how many of those wait for the other side."""
 
     open: dict[Role, int]
     resting: dict[Role, int]

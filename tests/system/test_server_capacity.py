@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from server_shell import ANYWHERE, GET, hello, serving
+from server_shell import ANYWHERE, GET, hello, respond, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,3 +126,45 @@ async def test_without_descriptors_a_resting_connection_makes_room() -> None:
             await sock.send(GET)
             assert (await sock.recv(15)).startswith(b"HTTP/1.1 200")
             assert await resting.closed()
+
+
+async def test_bodies_that_do_not_come_cannot_keep_others_out() -> None:
+    async with serving(hello, max_connections=5) as shell, AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(shell.client()) for _ in range(5)]
+        for client in slow:
+            await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        await shell.until_resting(5)
+        for _ in range(5):
+            async with shell.client() as newcomer:
+                assert (await newcomer.get()).status == 200
+        assert (await slow[0].answer()).status == 408
+        assert await slow[0].closed()
+        assert (await slow[-1].get(b" more")).body == b"POST / main 9"
+
+
+async def test_answers_that_nobody_reads_cannot_keep_others_out() -> None:
+    async def app(scope, receive, send) -> None:
+        await respond(send, 200, b"x" * 20_000_000 if scope["path"] == "/big" else b"")
+
+    async with serving(app, max_connections=3) as shell, AsyncExitStack() as stack:
+        for _ in range(3):
+            deaf = await stack.enter_async_context(shell.client(receive_buffer=4096))
+            await deaf.send(GET.replace(b" / ", b" /big "))
+        await shell.until_resting(3)
+        for _ in range(5):
+            async with shell.client() as newcomer:
+                assert (await newcomer.get()).status == 200
+
+
+async def test_a_drain_waits_for_a_body_that_is_still_coming_and_an_answer_that_is_still_read() -> None:
+    async def app(scope, receive, send) -> None:
+        await respond(send, 200, b"x" * 20_000_000) if scope["path"] == "/big" else await hello(scope, receive, send)
+
+    async with serving(app) as shell, shell.client() as slow, shell.client(receive_buffer=4096) as reader:
+        await slow.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        await reader.send(GET.replace(b" / ", b" /big "))
+        await shell.until_resting(2)
+        shell.server.drain(trio.current_time() + 9)
+        assert (await slow.get(b" more")).body == b"POST / main 9"
+        assert len((await reader.answer()).body) == 20_000_000
+        await shell.stopped.wait()
