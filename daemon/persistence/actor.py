@@ -10,28 +10,31 @@ is refused with `StorageUnavailable`, until a transaction has succeeded.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
-from daemon.persistence import backlog, registry
+from daemon.persistence import acceptance, backlog, registry
 from daemon.persistence.commands import Command, Progress, Progressed, Publish
-from daemon.persistence.execution import Executed, StorageFailed, execute, is_storage_fault
+from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.housekeeping import LOOK_SECONDS, Housekeeping
 from daemon.persistence.lanes import Lanes, Ticket
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
+from daemon.persistence.writer import StorageStuck, Writer, probe
 from daemon.refusals import Draining, OutcomeUnknown, Refusal, StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from daemon.operations.metrics import Metrics
+    from daemon.persistence.housekeeping import Step
     from daemon.settings import Limits, StorageSettings
 
 P = ParamSpec("P")
@@ -39,19 +42,13 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _BEGUN_BOUND = 30.0
-_COMMIT_BOUND = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_LATER = "Nothing was stored; send this again later."
 
 log = get_logger()
 
 
-class StorageStuck(Exception):
-    """A transaction did not end within its bound; only a new process can go on."""
-
-
 class Persistence:
-    """Owns the writer's connection; everything here runs in the event loop but `_in_thread`'s argument.
+    """Everything here runs in the event loop, but for what the writer is given to run.
 
     `registry`: tenants and tokens as of the last commit. `cursor_key`: 32 random bytes of this database."""
 
@@ -61,18 +58,17 @@ class Persistence:
         self.registry = registry.load(connection)
         self.cursor_key: bytes = connection.execute("SELECT value FROM meta WHERE key = 'cursor_key'").fetchone()[0]
         self.failing: str | None = None
-        self._connection = connection
-        self._path = path
         self._space = FreeSpace(path, storage.min_free_bytes)
         self._limits = limits
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
         self._housekeeping = Housekeeping(connection, metrics)
-        self._thread = trio.CapacityLimiter(1)
+        self._writer = Writer(connection, path)
         self._lanes = Lanes()
+        self._under_way: list[Ticket[Any]] = []
         self._wake, self._woken = trio.open_memory_channel[None](1)
-        self._closing = False
+        self._closing = trio.Event()
         self._offer: Callable[[Mapping[int, Mapping[int, int]]], None] = lambda work: None
 
     async def execute(self, command: Command[R], patience: float) -> R:
@@ -82,7 +78,7 @@ class Persistence:
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
         self._refuse_unless_able(command)
-        ticket: Ticket[R] = Ticket(command, _caller(command), trio.current_time() + patience)
+        ticket: Ticket[R] = Ticket(command, trio.current_time() + patience)
         if not self._lanes.put_public(ticket):
             raise StorageUnavailable("Too many requests wait for the storage. Send this again a little later.")
         self._poke()
@@ -102,11 +98,16 @@ class Persistence:
         return await ticket.wait()
 
     async def progress(self, command: Progress) -> Progressed:
-        """Never refused; waits for as long as the storage fails. Cancelled, it is carried out all the same."""
-        ticket: Ticket[Progressed] = Ticket(command, None, trio.current_time())
+        """Never refused; waits for as long as the storage fails. Cancelled, it is carried out all the same, but for
+        its claims: what nobody will attempt is not claimed, or goes back to pending."""
+        ticket: Ticket[Progressed] = Ticket(command, trio.current_time())
         self._lanes.put_internal(ticket)
         self._poke()
-        return await ticket.wait()
+        try:
+            return await ticket.wait()
+        except trio.Cancelled:
+            ticket.command, ticket.abandoned = replace(command, claims=[]), True
+            raise
 
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -120,7 +121,7 @@ class Persistence:
 
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
-        return sum(count for tenant, count in self._backlog.per_tenant() if self._is_active(tenant))
+        return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))
 
     def oldest_waiting(self) -> float:
         """Age in seconds of the oldest of them, as last looked up (once a second); 0 when none waits."""
@@ -133,7 +134,7 @@ class Persistence:
 
     def close(self) -> None:
         """Refuse what comes from now on; `run` ends when what waits has been carried out."""
-        self._closing = True
+        self._closing.set()
         self._poke()
 
     async def run(
@@ -149,34 +150,43 @@ class Persistence:
         self._offer = offer
         task_status.started()
         try:
-            while not (self._closing and not self._lanes):
+            while not (self._closing.is_set() and not self._lanes):
                 taken = self._lanes.take(trio.current_time())
                 if taken:
+                    self._under_way = taken
                     await self._commit(taken)
-                if not await self._keep_house() and not self._lanes and not self._closing:
+                if not await self._keep_house() and not self._lanes and not self._closing.is_set():
                     with trio.move_on_after(LOOK_SECONDS):
                         await self._woken.receive()
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _COMMIT_BOUND):
-                await self._in_thread(self._close)
+            self._closing.set()
+            self._let_go()
+            self._readers.close()
+            await self._writer.close()
 
     async def _commit(self, taken: list[Ticket[Any]]) -> None:
         for ticket in taken:
             ticket.begun = True
-        started = time.perf_counter()
         try:
-            done = await self._in_thread(
-                lambda: execute(self._connection, [t.command for t in taken], now_ms(), self._limits, self._backlog)
-            )
+            await self._carry_out(taken)
         except StorageFailed as failure:
-            await self._storage_failed(taken, failure)
-            return
+            await self._storage_failed(failure, taken)
+
+    async def _carry_out(self, taken: list[Ticket[Any]]) -> None:
+        """One transaction; a bug in one of its commands makes it one for each. Raises `StorageFailed`,
+        `StorageStuck`, and what a bug in a tenant actor's command raises."""
+        started = time.perf_counter()
+        commands = [ticket.command for ticket in taken]
+        try:
+            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self._limits, self._backlog))
+        except (StorageFailed, StorageStuck):
+            raise
         except Exception as bug:
             if len(taken) > 1:
                 for ticket in taken:
                     await self._commit([ticket])
                 return
-            if isinstance(taken[0].command, Progress):
+            if not taken or isinstance(taken[0].command, Progress):
                 raise
             taken[0].answer(bug)
             return
@@ -188,11 +198,9 @@ class Persistence:
         if step is None:
             return False
         try:
-            done = await self._in_thread(step)
-        except sqlite3.Error as error:
-            if not is_storage_fault(error):
-                raise
-            await self._storage_failed([], StorageFailed(str(error)))
+            done = await self._writer.run(lambda _: step())
+        except StorageFailed as failure:
+            await self._storage_failed(failure, step=step)
         else:
             done()
         return True
@@ -201,7 +209,7 @@ class Persistence:
         return [
             webhook
             for tenant, webhooks in self._backlog.webhooks().items()
-            if self._is_active(tenant)
+            if self.registry.is_active(tenant)
             for webhook in webhooks
         ]
 
@@ -216,110 +224,75 @@ class Persistence:
         if work:
             self._offer(work)
         for ticket, answer in zip(taken, done.answers, strict=True):
-            if isinstance(ticket.command, Publish) and not isinstance(answer, Refusal):
-                self._accepted(ticket.command, answer)
+            command = ticket.command
+            if isinstance(command, Publish) and not isinstance(answer, Refusal):
+                acceptance.tell(command, answer, self.registry, self._metrics)
+            elif isinstance(answer, Progressed) and ticket.abandoned:
+                self._put_back(answer)
             ticket.answer(answer)
 
-    def _accepted(self, command: Publish, answer: Any) -> None:
-        """Logged and counted here, not by the handler: its client may have gone, what it published has not."""
-        new = [published for published in answer if not published.duplicate]
-        if new:
-            self._metrics.events_accepted(len(new))
-            tenants = sorted({self._name(event.tenant) for event in command.events})
-            log.info(
-                "event.accepted",
-                tenant=tenants[0] if len(tenants) == 1 else tenants,
-                count=len(new),
-                first=new[0].id,
-                last=new[-1].id,
-                deliveries=sum(published.deliveries for published in new),
-            )
+    def _put_back(self, progressed: Progressed) -> None:
+        """Nobody is left to attempt what this has claimed."""
+        if progressed.claimed:
+            unclaimed = Progress(0, [], progressed.claimed, [])
+            self._lanes.put_internal(Ticket(unclaimed, trio.current_time()))
 
-    async def _storage_failed(self, taken: list[Ticket[Any]], failure: StorageFailed) -> None:
-        """Refuse the public commands, keep the internal ones, and try those again until the storage is back."""
+    async def _storage_failed(
+        self, failure: StorageFailed, taken: Sequence[Ticket[Any]] = (), step: Step | None = None
+    ) -> None:
+        """Refuse the public commands, keep the internal ones, and try those and the step again until the storage is
+        back, or until the daemon stops and there is nothing to lose."""
         if self.failing is None:
             log.error("storage.failing", reason=str(failure))
         self.failing = str(failure)
-        internal = [ticket for ticket in taken if isinstance(ticket.command, Progress)]
-        refused = [ticket for ticket in taken if not isinstance(ticket.command, Progress)]
-        for ticket in refused:
-            ticket.answer(_unknown(failure) if failure.unknown else _unavailable(failure))
-        self._lanes.put_back(internal)
+        self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Progress)])
+        for ticket in taken:
+            if not isinstance(ticket.command, Progress):
+                ticket.answer(failure.refusal())
+        for ticket in self._lanes.take_public():
+            ticket.answer(StorageFailed(str(failure)).refusal())
         pause = _FIRST_PAUSE
-        while self.failing:
-            for ticket in self._lanes.take_public():
-                ticket.answer(_unavailable(failure))
-            await trio.sleep(pause)
+        while self.failing and (self._lanes or not self._closing.is_set()):
+            await self._back_off(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            await self._try_again()
+            internal: list[Ticket[Any]] = []
+            try:
+                if step is not None:
+                    (await self._writer.run(lambda _, due=step: due()))()
+                    step = None
+                await self._writer.run(probe)
+                internal = self._lanes.take(trio.current_time())
+                await self._carry_out(internal)
+            except StorageFailed as again:
+                self.failing = str(again)
+                self._lanes.put_back(internal)
 
-    async def _try_again(self) -> None:
-        taken = self._lanes.take(trio.current_time())
-        started = time.perf_counter()
-        try:
-            await self._in_thread(lambda: _probe(self._connection))
-            commands = [ticket.command for ticket in taken]
-            done = await self._in_thread(
-                lambda: execute(self._connection, commands, now_ms(), self._limits, self._backlog)
-            )
-        except (StorageFailed, sqlite3.Error) as failure:
-            self.failing = str(failure)
-            self._lanes.put_back(taken)
+    async def _back_off(self, pause: float) -> None:
+        """Closing cuts the pause short: a daemon that stops has no time for long ones."""
+        if self._closing.is_set():
+            await trio.sleep(_FIRST_PAUSE)
             return
-        self._after_commit(taken, done, time.perf_counter() - started)
+        with trio.move_on_after(pause):
+            await self._closing.wait()
 
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        """Run it in the writer's thread to its end, cancelled or not. Raises `StorageStuck` when it does not end."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _COMMIT_BOUND):
-            return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
-        raise StorageStuck(f"A transaction did not end within {_COMMIT_BOUND:g} s")
+    def _let_go(self) -> None:
+        """Nobody is left waiting for an actor that has ended, however it ended."""
+        for ticket in self._under_way:
+            if not (ticket.answered or isinstance(ticket.command, Progress)):
+                ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
+        for ticket in self._lanes.take_public():
+            ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))
 
     def _refuse_unless_able(self, command: Command[Any]) -> None:
-        if self._closing:
+        if self._closing.is_set():
             raise Draining("The daemon is stopping. Send this again to the next one.")
         if self.failing is not None:
-            raise StorageUnavailable(
-                f"The storage is failing: {self.failing}. Nothing was stored; send this again later."
-            )
+            raise StorageFailed(self.failing).refusal()
         if isinstance(command, Publish) and (why := self._space.shortage()) is not None:
-            raise StorageUnavailable(f"{why} {_LATER}")
-
-    def _name(self, tenant: int) -> str:
-        found = self.registry.tenant(tenant)
-        return "" if found is None else found.id
-
-    def _is_active(self, tenant: int) -> bool:
-        found = self.registry.tenant(tenant)
-        return found is not None and found.active
+            raise StorageUnavailable(f"{why} Nothing was stored; send this again later.")
 
     def _poke(self) -> None:
         try:
             self._wake.send_nowait(None)
         except trio.WouldBlock:
             return
-
-    def _close(self) -> None:
-        self._readers.close()
-        self._connection.close()
-
-
-def _caller(command: Command[Any]) -> object:
-    """Whose turn the command uses up: its tenant's."""
-    if isinstance(command, Publish):
-        return command.events[0].tenant
-    return getattr(command, "tenant", None)
-
-
-def _probe(connection: sqlite3.Connection) -> None:
-    """A write that changes nothing, fsynced: whether the storage is back. Raises sqlite3.Error."""
-    connection.execute("INSERT INTO meta (key, value) VALUES ('probe', 1) ON CONFLICT DO UPDATE SET value = value + 1")
-
-
-def _unavailable(failure: Exception) -> StorageUnavailable:
-    return StorageUnavailable(f"The storage is failing: {failure}. {_LATER}")
-
-
-def _unknown(failure: Exception) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"The disk failed while this was being stored: {failure}. It may or may not have been stored."
-    )

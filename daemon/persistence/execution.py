@@ -26,7 +26,7 @@ from daemon.persistence.commands import (
 from daemon.persistence.effects import Effects
 from daemon.persistence.progress import progress
 from daemon.persistence.publishing import publish
-from daemon.refusals import Refusal
+from daemon.refusals import OutcomeUnknown, Refusal, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,11 +73,19 @@ class StorageFailed(Exception):
         super().__init__(why)
         self.unknown = unknown
 
+    def refusal(self) -> Refusal:
+        """What those are told who had asked for the work."""
+        if self.unknown:
+            return OutcomeUnknown(
+                f"The disk failed while this was being stored: {self}. It may or may not have been stored."
+            )
+        return StorageUnavailable(f"The storage is failing: {self}. Nothing was stored; send this again later.")
+
 
 class Executed(Struct, frozen=True):
     """The answers, in the order of the commands (a `Refusal` stands for itself), and what to do after the commit."""
 
-    answers: list[object]
+    answers: list[Any]
     effects: Effects
 
 

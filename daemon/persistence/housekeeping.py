@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from daemon.identifiers import now_ms
@@ -10,12 +11,14 @@ from daemon.persistence import sweeping
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
 
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
 
 import msgspec
+
+Step = Callable[[], Callable[[], None]]
+"""Run in the writer's thread; what it returns, in the event loop."""
 
 LOOK_SECONDS = 1.0
 _SWEEP_SECONDS_WHEN_BUSY = 0.05
@@ -51,10 +54,8 @@ class Housekeeping:
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
-    def next(
-        self, now: float, *, busy: bool, waiting: Callable[[], list[int]]
-    ) -> Callable[[], Callable[[], None]] | None:
-        """The step to take now, if one is due: run it in the writer's thread, then its answer in the event loop.
+    def next(self, now: float, *, busy: bool, waiting: Callable[[], list[int]]) -> Step | None:
+        """The step to take now, if one is due.
 
         `busy`: commands wait, so sweeps hold back. `waiting`: the webhooks with a backlog.
         A step raises sqlite3.Error, and is then due again."""

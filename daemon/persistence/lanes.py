@@ -23,13 +23,14 @@ PUBLIC_CAPACITY = 4096
 
 
 class Ticket(Generic[R]):
-    """A command on its way: queued, then begun, then answered; `abandoned` before it has begun, it is never run."""
+    """A command on its way: queued, then begun, then answered. `abandoned`: nobody waits for it any more; a public one
+    that has not begun is then never run."""
 
     __slots__ = ("_answer", "_answered", "abandoned", "begun", "caller", "command", "deadline", "rows")
 
-    def __init__(self, command: Command[R], caller: object, deadline: float) -> None:
+    def __init__(self, command: Command[R], deadline: float) -> None:
         self.command = command
-        self.caller = caller
+        self.caller = caller(command)
         self.deadline = deadline
         self.rows = rows(command)
         self.begun = False
@@ -56,6 +57,13 @@ class Ticket(Generic[R]):
         if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer  # pyright: ignore[reportReturnType] -- execution answers each command with its R
+
+
+def caller(command: Command[Any]) -> object:
+    """Whose turn the command uses up: its tenant's."""
+    if isinstance(command, Publish):
+        return command.events[0].tenant
+    return getattr(command, "tenant", None)
 
 
 def rows(command: Command[Any]) -> int:
@@ -106,16 +114,16 @@ class Lanes:
             taken.append(ticket)
             room -= ticket.rows
         while self._public:
-            caller, queue = next(iter(self._public.items()))
+            turn, queue = next(iter(self._public.items()))
             ticket = queue[0]
             stale = ticket.abandoned or ticket.deadline <= now
             if not stale and taken and ticket.rows > room:
                 break
             queue.popleft()
             self._waiting -= 1
-            del self._public[caller]
+            del self._public[turn]
             if queue:
-                self._public[caller] = queue
+                self._public[turn] = queue
             if not stale:
                 taken.append(ticket)
                 room -= ticket.rows

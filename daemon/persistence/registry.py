@@ -32,6 +32,10 @@ class Registry:
     def tenant(self, seq: int) -> Tenant | None:
         return self._by_seq.get(seq)
 
+    def is_active(self, seq: int) -> bool:
+        tenant = self._by_seq.get(seq)
+        return tenant is not None and tenant.active
+
     def tenant_by_id(self, id: str) -> Tenant | None:
         return self._by_id.get(id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,17 @@ from daemon.events import SESSION_COMPLETED
 from daemon.model import Claimed, Finished, Outcome, Tenant, Webhook
 from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
-from daemon.persistence.commands import Claim, CreateTenant, CreateWebhook, NewEvent, Progress, Publish, Published
+from daemon.persistence.commands import (
+    Claim,
+    CreateTenant,
+    CreateWebhook,
+    NewEvent,
+    Progress,
+    Publish,
+    Published,
+    RemoveTenant,
+    UpdateTenant,
+)
 from daemon.persistence.database import open_writer
 from daemon.settings import Limits, StorageSettings
 
@@ -22,15 +33,45 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 
 
+class Locked:
+    """Another process's write lock on the file: the storage fails for as long as it is held."""
+
+    def __init__(self, path: Path, *, made: bool = True) -> None:
+        self._path = path
+        self._made = made
+
+    def __enter__(self) -> Locked:
+        if self._made:
+            self.take()
+        return self
+
+    def take(self) -> None:
+        self._other = sqlite3.connect(self._path, isolation_level=None)
+        self._other.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *_: object) -> None:
+        self._other.execute("ROLLBACK")
+        self._other.close()
+
+
 class Store:
     """A running `Persistence` and what it has offered to its router."""
 
     def __init__(self, actor: Persistence) -> None:
         self.actor = actor
+        self.ended = trio.Event()
         self.offers: list[dict[int, dict[int, int]]] = []
 
     def offer(self, work: Mapping[int, Mapping[int, int]]) -> None:
         self.offers.append({tenant: dict(webhooks) for tenant, webhooks in work.items()})
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self.actor.run(self.offer, task_status=task_status)
+        self.ended.set()
+
+    async def remove(self, tenant: Tenant) -> None:
+        await self.actor.execute(UpdateTenant(tenant.seq, active=False), PATIENCE)
+        await self.actor.execute(RemoveTenant(tenant.seq), PATIENCE)
 
     async def tenant(self, id: str = "acme") -> Tenant:
         return await self.actor.execute(CreateTenant(id, None), PATIENCE)
@@ -74,6 +115,6 @@ async def running(path: Path, limits: Limits | None = None, *, least_free: int =
     )
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            await nursery.start(store.actor.run, store.offer)
+            await nursery.start(store.run)
             yield store
             store.actor.close()

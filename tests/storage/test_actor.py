@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,24 +10,10 @@ from daemon.persistence import queries
 from daemon.persistence.commands import Claim, CreateTenant, CreateToken, Progress, Publish, RevokeToken
 from daemon.persistence.queries import DeliveryFilter
 from daemon.refusals import Conflict, Draining, NotFound, StorageUnavailable
-from tests.storage.stores import PATIENCE, Store, new_event, running, succeeded
+from tests.storage.stores import PATIENCE, Locked, Store, new_event, running, succeeded
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Locked:
-    """Another process's write lock on the file: the storage fails for as long as it is held."""
-
-    def __init__(self, path: Path) -> None:
-        self._other = sqlite3.connect(path, isolation_level=None)
-
-    def __enter__(self) -> None:
-        self._other.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, *_: object) -> None:
-        self._other.execute("ROLLBACK")
-        self._other.close()
 
 
 async def test_commands_that_wait_together_share_commits_and_are_each_answered(store: Store) -> None:

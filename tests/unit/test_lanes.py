@@ -12,11 +12,11 @@ NOW = 100.0
 
 
 def ticket(caller: int = 1, *, events: int = 1, deadline: float = NOW + 1) -> Ticket[Any]:
-    return Ticket(Publish([NewEvent(caller, "e", b"{}")] * events, batch=True), caller, deadline)
+    return Ticket(Publish([NewEvent(caller, "e", b"{}")] * events, batch=True), deadline)
 
 
 def step(claims: int = 1) -> Ticket[Any]:
-    return Ticket(Progress(1, [], [], [Claim(1, claims)]), None, NOW)
+    return Ticket(Progress(1, [], [], [Claim(1, claims)]), NOW)
 
 
 def test_internal_commands_come_before_public_ones() -> None:
@@ -59,7 +59,7 @@ def test_what_is_abandoned_or_too_late_is_never_taken() -> None:
 def test_a_full_public_lane_takes_no_more_until_some_is_taken() -> None:
     lanes = Lanes(capacity=1)
     assert lanes.put_public(ticket())
-    assert not lanes.put_public(Ticket(CreateTenant("x", None), None, NOW + 1))
+    assert not lanes.put_public(Ticket(CreateTenant("x", None), NOW + 1))
     lanes.take(NOW)
     assert lanes.put_public(ticket())
 

@@ -1,0 +1,96 @@
+"""The writer's connection and the one thread that uses it, each use bounded, on a file that is still where it was."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from daemon.persistence.execution import StorageFailed, is_storage_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_BOUND = 120.0
+_CLOSING_BOUND = 3.0
+
+
+class StorageStuck(Exception):
+    """The disk did not answer within its bound; only a new process can go on."""
+
+
+class Writer:
+    """`busy`: something runs in the thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._files = _Files(path)
+        self._thread = trio.CapacityLimiter(1)
+        self._stuck = False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._thread.borrowed_tokens)
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run it in the thread to its end, cancelled or not. Raises `StorageFailed`, `StorageStuck` when it does not
+        end (it may yet do what it was to do), and whatever a bug raises."""
+
+        def call() -> T:
+            self._files.check()
+            return function(self._connection)
+
+        try:
+            return await self._in_thread(call, _BOUND)
+        except sqlite3.Error as error:
+            if not is_storage_fault(error):
+                raise
+            raise StorageFailed(f"{error} ({error.sqlite_errorname})") from error
+
+    async def close(self) -> None:
+        """Close the file, bounded, cancelled or not. What has been committed stays, also if this does not end."""
+        if not self._stuck:
+            await self._in_thread(self._connection.close, _CLOSING_BOUND)
+
+    async def _in_thread(self, function: Callable[[], T], bound: float) -> T:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + bound):
+            return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
+        self._stuck = True
+        raise StorageStuck(f"The disk did not answer within {bound:g} s")
+
+
+class _Files:
+    """Which files the names meant when they were opened. SQLite goes on writing to a file whose name is gone, and what
+    is in it then is lost with the process."""
+
+    def __init__(self, path: Path) -> None:
+        real = os.path.realpath(path)
+        self._opened = {name: _identity(name) for name in (real, f"{real}-wal")}
+
+    def check(self) -> None:
+        """Raises `StorageFailed`."""
+        for name, identity in self._opened.items():
+            if _identity(name) != identity:
+                raise StorageFailed(
+                    f"{name} was deleted, moved or replaced while it was in use: move it back, or stop the daemon"
+                )
+
+
+def _identity(name: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFailed(f"{name} cannot be looked at: {error.strerror}") from error
+    return status.st_dev, status.st_ino
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """A write that changes nothing that counts, fsynced: whether the storage is back. Raises sqlite3.Error."""
+    connection.execute("INSERT INTO meta (key, value) VALUES ('probe', 1) ON CONFLICT DO UPDATE SET value = value + 1")
