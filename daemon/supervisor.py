@@ -41,7 +41,7 @@ from daemon.operations import logs
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
-from daemon.persistence.database import UnusableDatabase, open_writer
+from daemon.persistence.database import UnusableDatabase, advice, open_writer
 from daemon.persistence.lock import DatabaseLocked, exclusive
 from daemon.persistence.recovery import Recovered, recover
 from daemon.persistence.schema import NewerDatabase
@@ -93,8 +93,11 @@ def _start(settings: Settings, writer: LogWriter) -> int:
     except (DatabaseLocked, NewerDatabase, OperatorTokenError, ListenError) as refused:
         log.error("daemon.refused", reason=str(refused))
         return _REFUSED
-    except (UnusableDatabase, OSError, sqlite3.Error) as failed:
+    except (UnusableDatabase, OSError) as failed:
         log.error("daemon.failed", reason=str(failed))
+        return _FAILED
+    except sqlite3.Error as damaged:
+        log.error("daemon.failed", reason=advice(path, damaged))
         return _FAILED
     except Exception:
         log.exception("daemon.failed")
@@ -182,7 +185,8 @@ def _build(
     router = Router(store, transport, settings.delivery, metrics)
     roles: frozenset[Role] = frozenset(listener.role for listener in listeners)
     app = create_app(store, settings, operator, policy, metrics, ready, roles)
-    return _House(settings, listeners, store, transport, router, Server(app, listeners, settings.server), ready)
+    server = Server(app, listeners, settings.server, metrics.refused)
+    return _House(settings, listeners, store, transport, router, server, ready)
 
 
 class _Stopping:

@@ -18,15 +18,24 @@ class UnusableDatabase(Exception):
     """The file cannot be opened, is not a database, or is damaged; the text says what to do."""
 
 
+def advice(path: Path, error: Exception) -> str:
+    """What an operator is told of an error that keeps the daemon from starting on this file."""
+    return (
+        f"Cannot use {path} as the database: {error}. If the file is damaged, put a backup in its place; "
+        "else check that storage.path names a file this user may write, in a folder it may write."
+    )
+
+
 def open_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes, migrated: WAL, every commit fsynced, checkpoints left to the caller.
 
     A new file is readable by its owner only. Raises `UnusableDatabase`, `NewerDatabase`."""
+    _refuse_anothers_wal(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = _connect(f"file:{_quoted(path)}?mode=rw")
     except (OSError, sqlite3.Error) as error:
-        raise UnusableDatabase(_advice(path, error)) from error
+        raise UnusableDatabase(advice(path, error)) from error
     try:
         refuse_newer(connection)  # setting auto_vacuum already writes to the file
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # ignored once the file has pages: keep it before WAL
@@ -39,7 +48,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         migrate(connection)
     except sqlite3.Error as error:
         connection.close()
-        raise UnusableDatabase(_advice(path, error)) from error
+        raise UnusableDatabase(advice(path, error)) from error
     except BaseException:
         connection.close()
         raise
@@ -54,16 +63,38 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _refuse_anothers_wal(path: Path) -> None:
+    """SQLite would delete the WAL beside a database that is gone, all that may be left of that, and would apply it to
+    a backup put in its place, which is no database afterwards. Raises `UnusableDatabase`."""
+    wal = path.with_name(path.name + "-wal")
+    try:
+        size = wal.stat().st_size
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnusableDatabase(advice(path, error)) from error
+    try:
+        with path.open("rb") as file:
+            versions = file.read(20)[18:]
+    except FileNotFoundError:
+        versions = b""
+    except OSError as error:
+        raise UnusableDatabase(advice(path, error)) from error
+    if not versions:
+        raise UnusableDatabase(
+            f"{path} is missing or empty, but its {wal.name} is there: put the database back, "
+            "or move that file away to start with an empty one."
+        )
+    # https://www.sqlite.org/fileformat2.html#file_format_version_numbers: 1 in a backup, 2 in what a daemon has opened.
+    if size and versions == b"\1\1":
+        raise UnusableDatabase(
+            f"{path} is a backup, and {wal.name} belongs to the database that was there before: move that file away."
+        )
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _advice(path: Path, error: Exception) -> str:
-    return (
-        f"Cannot use {path} as the database: {error}. Check that storage.path names a file this user may write, in a "
-        "folder it may write; if the file is damaged, put a backup in its place."
-    )
