@@ -7,7 +7,7 @@ set of routes for all listeners, and cost 30 µs a request in contexts and signa
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -15,9 +15,11 @@ from werkzeug.routing import Map, Rule
 
 from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
+from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, problem_reply
+from daemon.front_end.shares import FairReads, Shares
 from daemon.operations.logs import get_logger
 from daemon.refusals import Refusal
 
@@ -59,7 +61,7 @@ class Api(Application):
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
         asker = Asker(_role(request))
-        status, failed = _CLIENT_GONE, None
+        status, failed = None, None
         try:
             reply = await self._reply(request, asker)
             status = reply.status
@@ -68,7 +70,9 @@ class Api(Application):
             reply = problem_reply(Problem("internal", "The daemon has a fault. What happened is in its log."))
             status = reply.status
         finally:
-            self._record(request, asker, status, perf_counter() - began, failed)
+            if asker.share is not None:
+                asker.share.end()
+            self._record(request, asker, status or _unanswered(request), perf_counter() - began, failed)
         return _response(reply)
 
     async def _reply(self, request: Request, asker: Asker) -> Reply:
@@ -125,7 +129,10 @@ def create_app(
 ) -> Api:
     """The application for the listeners of these roles: `scope["state"]["role"]` says which one a request came in
     through."""
-    return Api(House(store, settings, policy, metrics, ready, roles), operator, tuple(routes))
+    # Half of the connections: what one tenant holds in requests, others still have room beside.
+    shares = Shares(max(1, settings.server.max_connections // 2))
+    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store))
+    return Api(house, operator, tuple(routes))
 
 
 def route_map(routes: Iterable[AnyRoute], role: Role, opened: frozenset[Role]) -> Map:
@@ -156,8 +163,16 @@ def _path(request: Request) -> str:
 
 def _role(request: Request) -> Role:
     # A server that knows no roles has one kind of listener.
-    state = cast("Mapping[str, Mapping[str, Role]]", request.scope).get("state", {})
-    return state.get("role", "main")
+    return _state(request).get("role", "main")
+
+
+def _unanswered(request: Request) -> int:
+    """The status for a request whose handler was cancelled: the one that its connection answered with, if it did."""
+    return _state(request).get(REFUSED, _CLIENT_GONE)
+
+
+def _state(request: Request) -> Mapping[str, Any]:
+    return cast("Mapping[str, Mapping[str, Any]]", request.scope).get("state", {})
 
 
 def _response(reply: Reply) -> TrioResponse:

@@ -15,7 +15,7 @@ from quart_trio.wrappers.request import TrioBody
 from werkzeug.exceptions import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
@@ -28,6 +28,11 @@ class Body(TrioBody):
     """
 
     _source: ASGIReceiveCallable | None = None
+    _watch: tuple[int, Callable[[], None]] | None = None
+
+    def when_over(self, size: int, call: Callable[[], None]) -> None:
+        """Have `call` called once more than `size` bytes have come; what it raises ends the reading."""
+        self._watch = size, call
 
     def pull_from(self, source: ASGIReceiveCallable) -> None:
         self._source = source
@@ -54,6 +59,10 @@ class Body(TrioBody):
         message = await self._source()
         if message["type"] == "http.request":
             self.append(message["body"])
+            if self._watch is not None and len(self._data) > self._watch[0]:
+                _, call = self._watch
+                self._watch = None
+                call()
             if not message["more_body"]:
                 self.set_complete()
         else:

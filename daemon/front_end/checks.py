@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
@@ -12,6 +12,7 @@ from daemon.front_end.decoding import NO_BODY, check_utf8
 from daemon.front_end.problems import Problem
 from daemon.front_end.query import NoQuery, parse, typed
 from daemon.front_end.routing import Call, Finder, House, Route
+from daemon.front_end.shares import LARGE
 from daemon.identifiers import now_ms
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     from quart.wrappers import Request
 
+    from daemon.front_end.asgi import Body
     from daemon.front_end.auth import Principal
     from daemon.front_end.capacity import Role
     from daemon.front_end.operator_token import OperatorToken
+    from daemon.front_end.shares import Share
 
 Found = TypeVar("Found")
 B = TypeVar("B")
@@ -36,6 +39,7 @@ class Asker:
     route: str | None = None
     tenant: str | None = None
     token: str | None = None
+    share: Share | None = None
 
     def is_known(self, principal: Principal) -> None:
         self.tenant = None if principal.tenant is None else principal.tenant.id
@@ -61,6 +65,9 @@ async def checked(
         authorise(principal, route.access, operator_accepted=not kept_apart)
         named = dict(pairs).get("tenant") if "tenant" in route.query.__struct_fields__ else None
         asking, tenant = principal.tenant, acting_for(principal, named, house.store.registry)
+        if asking is not None:
+            asker.share = house.shares.of(asking.seq)
+            cast("Body", request.body).when_over(LARGE, asker.share.grows_large)
     found = await route.find(Finder(house, tenant, path))
     body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request))
     query = typed(pairs, route.query)

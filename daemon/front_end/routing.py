@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
+    from daemon.front_end.shares import FairReads, Shares
     from daemon.model import Tenant
     from daemon.operations.health import Readiness
     from daemon.operations.metrics import Metrics
@@ -41,7 +42,8 @@ Room = Literal["api", "operators", "observation", "pages"]
 
 @dataclass(frozen=True)
 class House:
-    """What handlers work with. `roles` are those of the opened listeners: the settings do not know of systemd's."""
+    """What handlers work with. `reads` are the store's, in the turn of a tenant. `roles` are those of the opened
+    listeners: the settings do not know of systemd's."""
 
     store: Persistence
     settings: Settings
@@ -49,6 +51,8 @@ class House:
     metrics: Metrics
     ready: Readiness
     roles: frozenset[Role]
+    shares: Shares
+    reads: FairReads
 
     async def execute(self, command: Command[R]) -> R:
         """Raises the command's refusals; cancellation is the store's to answer for."""

@@ -39,7 +39,7 @@ class DeliveriesQuery(TenantedPage, frozen=True, kw_only=True):
 
 async def find_delivery(finder: Finder) -> Delivery:
     """Raises Problem `not-found`, in the same words for another tenant's."""
-    return found(await finder.house.store.read(queries.delivery, finder.path["id"], finder.owner))
+    return found(await finder.house.reads.read(finder.owner, queries.delivery, finder.path["id"], finder.owner))
 
 
 async def listing(call: Call[None, None, DeliveriesQuery]) -> Reply:
@@ -72,7 +72,7 @@ async def _list(call: Call[object, None, DeliveriesQuery], webhook: int | None) 
     )
     limit = limit_of(query)
     scope = f"deliveries {call.owner} {webhook}"
-    rows = await call.house.store.read(queries.deliveries, chosen, limit + 1, place(call, scope))
+    rows = await call.house.reads.read(call.owner, queries.deliveries, chosen, limit + 1, place(call, scope))
     page, following = page_of(call, scope, rows, lambda delivery: delivery.seq, limit)
     return reply(Listing([delivery_view(delivery, whole=False) for delivery in page], following))
 

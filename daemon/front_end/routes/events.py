@@ -63,7 +63,7 @@ def split(raw: bytes) -> Submission:
 
 async def find_event(finder: Finder) -> Event:
     """Raises Problem `not-found`, in the same words for another tenant's."""
-    return found(await finder.house.store.read(queries.event, finder.path["id"], finder.owner))
+    return found(await finder.house.reads.read(finder.owner, queries.event, finder.path["id"], finder.owner))
 
 
 async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
@@ -87,7 +87,7 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
 
 
 async def get(call: Call[Event, None, NoQuery]) -> Reply:
-    deliveries = await call.house.store.read(queries.event_deliveries, call.object.seq)
+    deliveries = await call.house.reads.read(call.owner, queries.event_deliveries, call.object.seq)
     return reply(event_view(call.object, deliveries))
 
 

@@ -51,7 +51,7 @@ async def create(call: Call[None, NewTenant, NoQuery]) -> Reply:
 
 async def listing(call: Call[None, None, Page]) -> Reply:
     limit = limit_of(call.query)
-    rows = await call.house.store.read(queries.tenants, limit + 1, place(call, "tenants"))
+    rows = await call.house.reads.read(call.owner, queries.tenants, limit + 1, place(call, "tenants"))
     page, following = page_of(call, "tenants", rows, lambda tenant: tenant.seq, limit)
     return reply(Listing([tenant_view(tenant) for tenant in page], following))
 

@@ -53,7 +53,7 @@ async def create(call: Call[Tenant, NewToken, NoQuery]) -> Reply:
 async def listing(call: Call[Tenant, None, Page]) -> Reply:
     limit, tenant = limit_of(call.query), call.object.seq
     scope = f"tokens {tenant}"
-    rows = await call.house.store.read(queries.tokens, tenant, limit + 1, place(call, scope))
+    rows = await call.house.reads.read(call.owner, queries.tokens, tenant, limit + 1, place(call, scope))
     page, following = page_of(call, scope, rows, lambda row: row.seq, limit)
     return reply(Listing([token_view(row.token) for row in page], following))
 

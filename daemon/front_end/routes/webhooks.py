@@ -78,7 +78,7 @@ class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
 
 async def find_webhook(finder: Finder) -> Webhook:
     """Raises Problem `not-found`, in the same words for another tenant's."""
-    return found(await finder.house.store.read(queries.webhook, finder.path["id"], finder.owner))
+    return found(await finder.house.reads.read(finder.owner, queries.webhook, finder.path["id"], finder.owner))
 
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
@@ -106,7 +106,7 @@ async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
     active = None if query.active is None else query.active == "true"
     limit = None if query.limit is None else query.limit + 1
     scope = f"webhooks {tenant.seq}"
-    rows = await call.house.store.read(queries.webhooks, tenant.seq, active, limit, place(call, scope))
+    rows = await call.house.reads.read(call.owner, queries.webhooks, tenant.seq, active, limit, place(call, scope))
     page, following = page_of(call, scope, rows, lambda webhook: webhook.seq, query.limit)
     return reply(Listing([webhook_view(webhook) for webhook in page], following))
 

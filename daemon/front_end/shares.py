@@ -1,0 +1,104 @@
+"""What one tenant may take of the front end at a time, so that it cannot shut the others out or fill the memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+
+import trio
+
+from daemon.front_end.problems import Problem
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from daemon.persistence.actor import Persistence
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LARGE: Final = 64 * 1024
+"""Bytes; a body with more is large."""
+
+_LARGE_AT_A_TIME = 16
+_READS_AT_A_TIME = 2
+_SOON = "Nothing was stored; send this again when some have been answered."
+
+
+class Shares:
+    """Counts tenants' requests in progress, by the tenant's seq: at most `requests` of one tenant, 16 of those with
+    large bodies. Operators are not counted."""
+
+    def __init__(self, requests: int) -> None:
+        self._most = requests
+        self._requests = Counter[int]()
+        self._large = Counter[int]()
+
+    def of(self, tenant: int) -> Share:
+        """One more request. Raises Problem `backlog-full`."""
+        if self._requests[tenant] >= self._most:
+            raise Problem("backlog-full", f"{self._most} requests of this tenant are in progress. {_SOON}")
+        self._requests[tenant] += 1
+        return Share(self._requests, self._large, tenant)
+
+
+class Share:
+    """One request's part; `end` gives all of it back."""
+
+    __slots__ = ("_is_large", "_large", "_requests", "_tenant")
+
+    def __init__(self, requests: Counter[int], large: Counter[int], tenant: int) -> None:
+        self._requests = requests
+        self._large = large
+        self._tenant = tenant
+        self._is_large = False
+
+    def grows_large(self) -> None:
+        """Raises Problem `backlog-full`."""
+        if self._large[self._tenant] >= _LARGE_AT_A_TIME:
+            kib = LARGE // 1024
+            detail = f"{_LARGE_AT_A_TIME} requests of this tenant with bodies over {kib} KiB are in progress. {_SOON}"
+            raise Problem("backlog-full", detail)
+        self._large[self._tenant] += 1
+        self._is_large = True
+
+    def end(self) -> None:
+        _less(self._requests, self._tenant)
+        if self._is_large:
+            _less(self._large, self._tenant)
+
+
+class FairReads:
+    """The store's reads, few of one tenant at a time: its slow ones wait for each other, not others for them."""
+
+    def __init__(self, store: Persistence) -> None:
+        self._store = store
+        self._turns: dict[int, trio.Semaphore] = {}
+        self._wanting = Counter[int]()
+
+    async def read(
+        self,
+        tenant: int | None,
+        query: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """`Persistence.read`, in `tenant`'s turn (None: an operator's, at once)."""
+        if tenant is None:
+            return await self._store.read(query, *args, **kwargs)
+        self._wanting[tenant] += 1
+        turn = self._turns.setdefault(tenant, trio.Semaphore(_READS_AT_A_TIME))
+        try:
+            async with turn:
+                return await self._store.read(query, *args, **kwargs)
+        finally:
+            _less(self._wanting, tenant)
+            if tenant not in self._wanting:
+                del self._turns[tenant]
+
+
+def _less(counts: Counter[int], tenant: int) -> None:
+    counts[tenant] -= 1
+    if not counts[tenant]:
+        del counts[tenant]
