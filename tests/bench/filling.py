@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
@@ -100,3 +101,5 @@ def filling(database: Path) -> Iterator[Filler]:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.close()
+    # What the kernel still has to write would slow down the first commits of whoever opens the file.
+    os.sync()

@@ -55,8 +55,9 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def terminal(figures: Sequence[Figure]) -> Table:
-    table = Table(*COLUMNS)
+    """Without the last column, which is for the document."""
+    table = Table(*COLUMNS[:-1])
     for figure in figures:
         colour = _COLOURS[figure.verdict]
-        table.add_row(*(f"[{colour}]{escape(cell)}[/]" for cell in cells(figure)))
+        table.add_row(*(f"[{colour}]{escape(cell)}[/]" for cell in cells(figure)[:-1]))
     return table
