@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from daemon.persistence.schema import migrate, refuse_newer
+from daemon.persistence.schema import migrate, refuse_newer, version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +37,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise UnusableDatabase(advice(path, error)) from error
     try:
-        refuse_newer(connection)  # setting auto_vacuum already writes to the file
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # ignored once the file has pages: keep it before WAL
+        refuse_newer(connection)
+        if not version(connection):  # it writes to the file, though it changes nothing once that has pages
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # must come before WAL
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
