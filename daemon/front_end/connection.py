@@ -16,8 +16,8 @@ import trio
 from hypercorn.events import RawData
 from hypercorn.typing import ConnectionState
 
-from daemon.front_end.framing import Malformed, answer
-from daemon.front_end.protocol import Protocol
+from daemon.front_end.framing import REFUSED, Malformed, answer, unseen
+from daemon.front_end.protocol import Protocol, address
 from daemon.operations.logs import get_logger
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.events import Event
     from hypercorn.trio.worker_context import WorkerContext
-    from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope, TaskGroup
+    from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, HTTPScope, Scope, TaskGroup
 
     from daemon.front_end.capacity import Crowd
+    from daemon.front_end.framing import Refused
 
 log = get_logger()
 
@@ -55,13 +56,15 @@ class Connection:
         config: Config,
         context: WorkerContext,
         timeout: float,
+        refused: Refused,
     ) -> None:
         self._app = app.app
         self._stream = stream
         self._crowd = crowd
         self._timeout = timeout
+        self._refused = refused
         self._state = ConnectionState({"role": crowd.role, "draining": False})
-        ends = _address(stream.socket.getpeername), _address(stream.socket.getsockname)
+        ends = address(stream.socket.getpeername), address(stream.socket.getsockname)
         spawner = cast("TaskGroup", self)  # of which only spawn_app is called (canary: test_server_canary)
         self._protocol = Protocol(app, config, context, spawner, self._state, False, *ends, self._buffer)
         self._scope: Scope | None = None
@@ -72,6 +75,7 @@ class Connection:
         self._request = trio.CancelScope()
         self._sent = trio.Event()
         self._body_due = 0.0
+        self._since = 0.0
         self._begun = False
         self._wrote = False
         self._gone = False
@@ -116,8 +120,10 @@ class Connection:
                     break
                 patience = KEEP_ALIVE
         except Malformed as refusal:
-            if self._fault is None:  # the application has not seen, and not logged, this request
-                log.info("http.request", role=self._crowd.role, status=refusal.status, detail=refusal.detail)
+            if self._fault is None:  # the application has not seen this request, nor logged and counted it
+                seconds = trio.current_time() - self._since
+                log.info("http.request", **unseen(refusal, seconds), role=self._crowd.role)
+                self._refused(refusal.status, seconds)
             await self._end_with(refusal)
         except _Gone:
             return
@@ -131,12 +137,14 @@ class Connection:
         self._begun = False
         self._crowd.rest(self)
         try:
+            self._since = trio.current_time()
             await self._protocol.parse()
             due = trio.current_time() + patience
             while self._scope is None:
                 if not self._begun and self._protocol.has_unread:
                     self._begun = True
-                    due = trio.current_time() + HEAD_TIMEOUT
+                    self._since = trio.current_time()
+                    due = self._since + HEAD_TIMEOUT
                 data = await self._read(due)
                 if data is None and self._begun:
                     raise Malformed(408, f"The head of a request must arrive within {HEAD_TIMEOUT:g} seconds.")
@@ -184,6 +192,7 @@ class Connection:
                 await self._read_body()
             except Malformed as fault:
                 self._fault = fault
+                cast("HTTPScope", self._scope)["state"][REFUSED] = fault.status  # the app records what is sent
                 self._request.cancel()
             except _Gone:
                 self._gone = True
@@ -283,15 +292,3 @@ class Connection:
             pass
         finally:
             self._crowd.stir(self)
-
-
-def _address(name: Callable[[], object]) -> tuple[str, int] | None:
-    """One end, as ASGI wants it; None for a Unix socket's, and for a client that has left already."""
-    try:
-        found = name()
-    except OSError:
-        return None
-    if isinstance(found, tuple):
-        host, port = cast("tuple[str, int]", found)[:2]
-        return host, port
-    return None

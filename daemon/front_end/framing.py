@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,16 @@ _DETAILS = {
     431: "The head of the request is too large: send at most 16 KiB of request line and headers.",
     501: "The only Transfer-Encoding understood is chunked: send the body so, or with a Content-Length.",
 }
+
+
+Refused = Callable[[int, float], None]
+"""Is told of each request that no application saw: the status it was refused with, seconds since its head began."""
+
+MALFORMED = "malformed"
+"""Stands for the route of such a request in logs and metrics."""
+
+REFUSED = "refused"
+"""Where in its state an application finds the status that a request it began with was refused with."""
 
 
 class Malformed(Exception):
@@ -59,6 +70,19 @@ def fault(request: h11.Request, head: bytes) -> str | None:
     elif b"content-length" in names and len(_LENGTH_LINE.findall(head)) > 1:
         return "Send Content-Length once."
     return None
+
+
+def unseen(refusal: Malformed, seconds: float) -> dict[str, object]:
+    """The fields that every request has in the log, for one that no application saw."""
+    return {
+        "method": None,
+        "route": MALFORMED,
+        "status": refusal.status,
+        "ms": round(seconds * 1000, 2),
+        "tenant": None,
+        "token": None,
+        "detail": refusal.detail,
+    }
 
 
 def answer(status: int, detail: str) -> bytes:

@@ -20,6 +20,8 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from daemon.front_end.framing import Malformed, fault, malformed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.protocol.events import Event
 
 _MAX_HEAD = 16 * 1024
@@ -146,3 +148,15 @@ class Protocol(H11Protocol):
                 state=self.connection_state,
             )
         )
+
+
+def address(name: Callable[[], object]) -> tuple[str, int] | None:
+    """One end, as ASGI wants it; None for a Unix socket's, and for a client that has left already."""
+    try:
+        found = name()
+    except OSError:
+        return None
+    if isinstance(found, tuple):
+        host, port = cast("tuple[str, int]", found)[:2]
+        return host, port
+    return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
 
+    from daemon.front_end.framing import Refused
     from daemon.front_end.listeners import Listener
     from daemon.settings.records import ServerSettings
 
@@ -45,8 +46,11 @@ class Server:
     their own, so that an operator gets in while `main` is full.
     """
 
-    def __init__(self, app: ASGIFramework, listeners: Sequence[Listener], settings: ServerSettings) -> None:
+    def __init__(
+        self, app: ASGIFramework, listeners: Sequence[Listener], settings: ServerSettings, refused: Refused
+    ) -> None:
         self._app = ASGIWrapper(app)
+        self._refused = refused
         self._listeners = listeners
         self._timeout = settings.request_timeout
         self._config = ProtocolConfig()
@@ -124,7 +128,7 @@ class Server:
             except trio.Cancelled:
                 stream.socket.close()
                 raise
-            connection = Connection(self._app, stream, crowd, self._config, context, self._timeout)
+            connection = Connection(self._app, stream, crowd, self._config, context, self._timeout, self._refused)
             crowd.join(connection)
             connections.start_soon(connection.run)
 

@@ -123,12 +123,13 @@ async def house(
     observe: bool = False,
     admin: bool = False,
     limits: Limits | None = None,
+    request_timeout: float = 10,
     routes: Iterable[AnyRoute] = ROUTES,
 ) -> AsyncIterator[House]:
     """`observe` and `admin` are listeners that no setting names: systemd may pass some."""
     opened = ServerSettings(bind=(ANYWHERE,), observe_bind=(ANYWHERE,) * observe, admin_bind=(ANYWHERE,) * admin)
     settings = Settings(
-        server=ServerSettings(bind=(ANYWHERE,)),
+        server=ServerSettings(bind=(ANYWHERE,), request_timeout=request_timeout),
         storage=StorageSettings(path=str(folder / "webhooks.db"), min_free_bytes=0),
         limits=limits or Limits(),
     )
@@ -138,7 +139,7 @@ async def house(
     operator = OperatorToken(digest(OPERATOR))
     roles = frozenset(listener.role for listener in listeners)
     app = create_app(store, settings, operator, AddressPolicy(), metrics, ready, roles, routes=routes)
-    front = Server(app, listeners, settings.server)
+    front = Server(app, listeners, settings.server, metrics.refused)
     async with AsyncExitStack() as stack:
         stack.enter_context(trio.fail_after(30))
         nursery = await stack.enter_async_context(trio.open_nursery())

@@ -72,10 +72,13 @@ class Client:
 
 
 class Shell(Struct):
+    """`refusals` are the statuses that the server gave below the application."""
+
     server: Server
     listeners: list[Listener]
     nursery: trio.Nursery
     stopped: trio.Event
+    refusals: list[int]
 
     @asynccontextmanager
     async def client(self, role: str = "main", *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
@@ -103,7 +106,8 @@ async def serving(app: object, **settings: object) -> AsyncIterator[Shell]:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             listeners = open_listeners(chosen, {})
-            server = Server(app, listeners, chosen)
+            refusals: list[int] = []
+            server = Server(app, listeners, chosen, lambda status, seconds: refusals.append(status))
             stopped = trio.Event()
 
             async def run(*, task_status: trio.TaskStatus[None]) -> None:
@@ -111,7 +115,7 @@ async def serving(app: object, **settings: object) -> AsyncIterator[Shell]:
                 stopped.set()
 
             await nursery.start(run)
-            yield Shell(server, listeners, nursery, stopped)
+            yield Shell(server, listeners, nursery, stopped, refusals)
             nursery.cancel_scope.cancel()
 
 

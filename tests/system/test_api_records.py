@@ -7,6 +7,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import trio
 from api_house import OPERATOR, House, house, problem, session
 
 from daemon.front_end.decoding import NO_BODY
@@ -79,6 +80,40 @@ async def test_every_request_is_one_line_without_secrets(tmp_path: Path) -> None
     text = json.dumps(lines)
     for secret in secrets:
         assert secret not in text
+
+
+async def test_what_is_refused_before_its_route_is_known_is_logged_and_counted_too(tmp_path: Path) -> None:
+    with logged() as lines:
+        async with house(tmp_path) as api:
+            answer = await raw(api, b"GET http://evil.example/?q=hunter4 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            counted = (await api.ask("GET", "/metrics")).text
+    [line] = [line for line in lines if line.get("route") == "malformed"]
+    assert line.items() >= {"event": "http.request", "role": "main", "status": 400, "method": None}.items()
+    assert line["ms"] >= 0
+    assert "hunter4" not in json.dumps(lines)
+    assert 'http_requests_total{method="other",route="malformed",status="400"} 1.0' in counted
+
+
+async def test_a_body_that_never_ends_is_recorded_with_the_status_it_was_answered_with(tmp_path: Path) -> None:
+    with logged() as lines:
+        async with house(tmp_path, request_timeout=0.1) as api:
+            head = f"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OPERATOR}\r\n"
+            answer = await raw(api, f"{head}Content-Length: 9\r\n\r\n{{".encode())
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            counted = (await api.ask("GET", "/metrics")).text
+    [line] = [line for line in lines if line.get("route") == "/v1/tenants"]
+    assert (line["status"], line["token"]) == (408, "operator")
+    assert 'http_requests_total{method="POST",route="/v1/tenants",status="408"} 1.0' in counted
+    assert "malformed" not in counted
+
+
+async def raw(api: House, request: bytes) -> bytes:
+    """Everything that is answered to these bytes, until the daemon closes."""
+    host, _, port = api.addresses["main"].rpartition(":")
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        await stream.send_all(request)
+        return b"".join([chunk async for chunk in stream])
 
 
 async def everything(api: House) -> list[str]:

@@ -104,8 +104,10 @@ async def test_a_client_that_leaves_does_not_cancel_a_handler_that_works() -> No
 
 async def test_a_handler_that_waits_for_a_body_ends_when_the_client_leaves() -> None:
     ended: list[str] = []
+    handling = trio.Event()
 
     async def app(scope, receive, send) -> None:
+        handling.set()
         try:
             await hello(scope, receive, send)
         except trio.Cancelled:
@@ -115,7 +117,7 @@ async def test_a_handler_that_waits_for_a_body_ends_when_the_client_leaves() -> 
     async with serving(app) as shell:
         async with shell.client() as client:
             await client.send(HALF_BODY)
-            await shell.until_resting(0)
+            await handling.wait()
         await shell.until_open(0)
         assert ended == ["cancelled"]
 
@@ -126,6 +128,7 @@ async def test_half_a_body_gets_408_and_is_closed() -> None:
         assert (answer.status, json.loads(answer.body)["type"]) == (408, "/problems/invalid")
         assert "body" in json.loads(answer.body)["detail"]
         assert await client.closed()
+    assert shell.refusals == []  # the application saw it, and counts it
 
 
 async def test_a_dripping_body_has_one_deadline() -> None:
@@ -167,6 +170,7 @@ async def test_a_head_that_drips_gets_408_and_is_closed(monkeypatch: pytest.Monk
 
         shell.nursery.start_soon(drip)
         assert (await client.answer()).status == 408
+    assert shell.refusals == [408]
 
 
 async def test_a_client_that_says_nothing_is_closed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

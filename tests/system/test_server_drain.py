@@ -164,7 +164,7 @@ async def test_a_second_drain_may_only_bring_the_end_nearer() -> None:
 
 async def test_a_server_drained_before_it_runs_ends_at_once() -> None:
     settings = ServerSettings(bind=(ANYWHERE,))
-    server = Server(hello, open_listeners(settings, {}), settings)
+    server = Server(hello, open_listeners(settings, {}), settings, lambda status, seconds: None)
     server.drain(far())
     with trio.fail_after(5):
         await server.run()
