@@ -117,6 +117,10 @@ class Metrics:
         children[0].inc()
         children[1].observe(seconds)
 
+    def refused(self, status: int, seconds: float) -> None:
+        """Count a request that was refused before its route was known."""
+        self.request("malformed", "", status, seconds)
+
     def observe(
         self,
         waiting: Callable[[], int],
