@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 
+_MOST_OF_AN_EVENT = 1000
+
+
 class DeliveryFilter(Struct, frozen=True):
     """Which deliveries a list shows; None does not filter. `webhook` is a seq; `since` inclusive, `until` exclusive,
     both on `created`."""
@@ -107,10 +110,13 @@ def event(db: sqlite3.Connection, id: str, tenant: int | None) -> Event | None:
 
 
 def event_deliveries(db: sqlite3.Connection, event_seq: int) -> list[Delivery]:
-    """All deliveries of one event, redeliveries included, newest first."""
+    """The deliveries of one event, redeliveries included, newest first: at most 1,000, for there is no end to how often
+    one can be redelivered."""
     where = _Where()
     where.add("d.event = ?", event_seq)
-    return [rows.delivery(row) for row in _page(db, rows.SUMMARY, rows.DELIVERY_TABLES, "d", where, None, None)]
+    return [
+        rows.delivery(row) for row in _page(db, rows.SUMMARY, rows.DELIVERY_TABLES, "d", where, _MOST_OF_AN_EVENT, None)
+    ]
 
 
 def tenant(db: sqlite3.Connection, id: str) -> Tenant | None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from daemon.persistence.effects import Effects
     from daemon.settings import Limits
 
+_MOST_WEBHOOKS = 1000
+_TIMES_THE_ACTIVE = 10
+
 
 def create_webhook(
     db: sqlite3.Connection, command: CreateWebhook, now: int, effects: Effects, limits: Limits
@@ -28,6 +31,7 @@ def create_webhook(
         raise NotFound("There is no tenant with this id.")
     if command.active:
         _refuse_one_more(db, command.tenant, limits)
+    _refuse_too_many(db, command.tenant, limits)
     id = new_webhook_id()
     while db.execute("SELECT 1 FROM webhooks WHERE id = ?", (id,)).fetchone():
         id = new_webhook_id()
@@ -118,6 +122,17 @@ def _refuse_one_more(db: sqlite3.Connection, tenant: int, limits: Limits) -> Non
         raise LimitReached(
             f"The tenant has {active} active webhooks, {limits.webhooks_per_tenant} are allowed "
             "(limits.webhooks_per_tenant). Delete or deactivate one first."
+        )
+
+
+def _refuse_too_many(db: sqlite3.Connection, tenant: int, limits: Limits) -> None:
+    """Deleted ones are kept, and the list of all is never cut: without a bound one tenant could fill the memory."""
+    most = max(_MOST_WEBHOOKS, _TIMES_THE_ACTIVE * limits.webhooks_per_tenant)
+    (kept,) = db.execute("SELECT count(*) FROM webhooks WHERE tenant = ?", (tenant,)).fetchone()
+    if kept >= most:
+        raise LimitReached(
+            f"The tenant has {kept} webhooks, deleted ones included; no more are kept. Use a deleted one again: change "
+            'its url, and set "active" to true.'
         )
 
 
