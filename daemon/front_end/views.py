@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from daemon.instants import rfc3339
 from daemon.model import Delivery, ErrorCode, Event, LastDelivery, Permission, Status, Tenant, Timings, Token, Webhook
@@ -134,6 +134,7 @@ def created_webhook(webhook: Webhook, secret: str) -> CreatedWebhook:
 def _webhook_fields(
     webhook: Webhook,
 ) -> tuple[str, str, str | None, tuple[str, ...], bool, str, str, str | None, int, LastDelivery | None]:
+    last = webhook.last_delivery
     return (
         webhook.id,
         webhook.url,
@@ -144,7 +145,7 @@ def _webhook_fields(
         rfc3339(webhook.updated, digits=0),
         None if webhook.last_delivered is None else rfc3339(webhook.last_delivered, digits=0),
         webhook.delivery_attempts,
-        webhook.last_delivery,
+        None if last is None else structs.replace(last, at=f"{last.at[:19]}Z"),
     )
 
 
