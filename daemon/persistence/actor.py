@@ -226,6 +226,7 @@ class Persistence:
         for ticket, answer in zip(taken, done.answers, strict=True):
             command = ticket.command
             if isinstance(command, Publish) and not isinstance(answer, Refusal):
+                self._lanes.learn(command, answer)
                 acceptance.tell(command, answer, self.registry, self._metrics)
             elif isinstance(answer, Progressed) and ticket.abandoned:
                 self._put_back(answer)

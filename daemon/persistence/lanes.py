@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
-from daemon.persistence.commands import Command, Progress, Publish
+from daemon.persistence.commands import Command, Progress, Publish, Published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 R = TypeVar("R")
 
 BATCH_ROWS = 2000
 PUBLIC_CAPACITY = 4096
+_KEPT_FOR_PUBLIC = BATCH_ROWS // 4
+_CALLERS_KNOWN = 10_000
 
 
 class Ticket(Generic[R]):
@@ -66,12 +68,12 @@ def caller(command: Command[Any]) -> object:
     return getattr(command, "tenant", None)
 
 
-def rows(command: Command[Any]) -> int:
-    """About how many rows the command writes, before its fan-out is known."""
+def rows(command: Command[Any], fan_out: int = 1) -> int:
+    """About how many rows the command writes, if each of its events goes to `fan_out` webhooks."""
     if isinstance(command, Progress):
         return len(command.finished) + len(command.postponed) + sum(claim.limit for claim in command.claims)
     if isinstance(command, Publish):
-        return 2 * len(command.events)
+        return (1 + fan_out) * len(command.events)
     return 4
 
 
@@ -81,6 +83,8 @@ class Lanes:
         self._internal: deque[Ticket[Any]] = deque()
         self._public: dict[object, deque[Ticket[Any]]] = {}
         self._waiting = 0
+        self._held_back = False
+        self._fan_out: dict[object, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._internal or self._public)
@@ -100,34 +104,55 @@ class Lanes:
         """False when the lane is full: the ticket was not taken."""
         if self._waiting >= self._capacity:
             return False
+        ticket.rows = rows(ticket.command, self._fan_out.get(ticket.caller, 1))
         self._waiting += 1
         self._public.setdefault(ticket.caller, deque()).append(ticket)
         return True
 
+    def learn(self, command: Command[Any], published: Sequence[Published]) -> None:
+        """How many webhooks the caller's events go to, for the weight of its next command."""
+        if len(self._fan_out) >= _CALLERS_KNOWN:
+            self._fan_out.clear()
+        self._fan_out[caller(command)] = max(one.deliveries for one in published)
+
     def take(self, now: float) -> list[Ticket[Any]]:
         """What the next transaction runs: internal first, then callers in turn, about `BATCH_ROWS` rows, or one larger
-        command alone. Drops tickets that are abandoned or past their deadline at `now`."""
+        command alone. Drops tickets that are abandoned or past their deadline at `now`.
+
+        Steps without end starve no public command: a part of each batch is kept for them, and one that did not fit
+        goes first in the next."""
         taken: list[Ticket[Any]] = []
         room = BATCH_ROWS
-        while self._internal and (not taken or self._internal[0].rows <= room):
+        if self._held_back and (first := self._next_public(BATCH_ROWS, now, alone=True)) is not None:
+            taken.append(first)
+            room -= first.rows
+        kept = _KEPT_FOR_PUBLIC if self._public and not taken else 0
+        while self._internal and (not taken or self._internal[0].rows <= room - kept):
             ticket = self._internal.popleft()
             taken.append(ticket)
             room -= ticket.rows
+        while (ticket := self._next_public(room, now, alone=not taken)) is not None:
+            taken.append(ticket)
+            room -= ticket.rows
+        self._held_back = bool(self._public)
+        return taken
+
+    def _next_public(self, room: int, now: float, *, alone: bool) -> Ticket[Any] | None:
+        """The ticket whose turn it is; None if there is none, or if it is too large, unless it may go alone."""
         while self._public:
             turn, queue = next(iter(self._public.items()))
             ticket = queue[0]
             stale = ticket.abandoned or ticket.deadline <= now
-            if not stale and taken and ticket.rows > room:
-                break
+            if not (stale or alone or ticket.rows <= room):
+                return None
             queue.popleft()
             self._waiting -= 1
             del self._public[turn]
             if queue:
                 self._public[turn] = queue
             if not stale:
-                taken.append(ticket)
-                room -= ticket.rows
-        return taken
+                return ticket
+        return None
 
     def take_public(self) -> list[Ticket[Any]]:
         """Everything in the public lane, to be refused."""

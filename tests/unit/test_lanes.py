@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.persistence.commands import Claim, CreateTenant, NewEvent, Progress, Publish
+from daemon.persistence.commands import Claim, CreateTenant, NewEvent, Progress, Publish, Published
 from daemon.persistence.lanes import BATCH_ROWS, Lanes, Ticket
 
 NOW = 100.0
@@ -44,6 +44,42 @@ def test_a_command_larger_than_a_batch_goes_alone() -> None:
     lanes.put_public(large)
     assert lanes.take(NOW) == [small]
     assert lanes.take(NOW) == [large]
+
+
+def test_a_large_command_is_not_starved_by_steps_that_never_end() -> None:
+    lanes = Lanes()
+    large = ticket(events=BATCH_ROWS // 2)
+    lanes.put_public(large)
+    batches: list[list[Ticket[Any]]] = []
+    for _ in range(3):
+        lanes.put_internal(step())
+        batches.append(lanes.take(NOW))
+    assert any(large in batch for batch in batches[:2])
+    assert sum(len(batch) for batch in batches) + len(lanes.take(NOW)) == 4
+
+
+def test_steps_that_fill_every_batch_leave_room_for_public_commands() -> None:
+    lanes = Lanes()
+    small = ticket(events=100)
+    for _ in range(2 * BATCH_ROWS // 64):
+        lanes.put_internal(step(64))
+    lanes.put_public(small)
+    assert small in lanes.take(NOW)
+    lanes.take(NOW)
+    for _ in range(BATCH_ROWS // 64):
+        lanes.put_internal(step(64))
+    assert sum(one.rows for one in lanes.take(NOW)) > BATCH_ROWS - 64
+
+
+def test_a_command_weighs_what_its_tenants_last_events_were_delivered_to() -> None:
+    lanes = Lanes()
+    many = [Published("e", "t", 1, deliveries, False) for deliveries in (3, 50, 50)]
+    lanes.learn(ticket().command, many)
+    heavy, light = [ticket(1, events=30), ticket(1, events=30)], ticket(2, events=30)
+    for one in (*heavy, light):
+        lanes.put_public(one)
+    assert lanes.take(NOW) == [heavy[0], light]
+    assert lanes.take(NOW) == [heavy[1]]
 
 
 def test_what_is_abandoned_or_too_late_is_never_taken() -> None:
