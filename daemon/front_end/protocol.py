@@ -112,8 +112,10 @@ class Protocol(H11Protocol):
             except h11.RemoteProtocolError as error:
                 raise malformed(error.error_status_hint) from error
             if isinstance(event, h11.Request):
-                rest = len(self.parser.trailing_data[0])
-                why = fault(event, head[: len(head) - rest])
+                head = head[: len(head) - len(self.parser.trailing_data[0])]
+                if len(head) > _MAX_HEAD:  # the parser looks at heads that have not ended yet alone
+                    raise malformed(431)
+                why = fault(event, head)
                 if why is not None:
                     raise Malformed(400, why)
                 await self._create_stream(event)
