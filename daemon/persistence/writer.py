@@ -43,7 +43,10 @@ class Writer:
 
         def call() -> T:
             self._files.check()
-            return function(self._connection)
+            try:
+                return function(self._connection)
+            finally:
+                self._files.note()
 
         try:
             return await self._in_thread(call, _BOUND)
@@ -65,30 +68,48 @@ class Writer:
 
 
 class _Files:
-    """Which files the names meant when they were opened. SQLite goes on writing to a file whose name is gone, and what
-    is in it then is lost with the process."""
+    """Which files the names meant when they were opened, and how long the database was when we last wrote to it. SQLite
+    goes on writing to a WAL when its name or the database under it is gone, and what is in it then is lost with the
+    process."""
 
     def __init__(self, path: Path) -> None:
-        real = os.path.realpath(path)
-        self._opened = {name: _identity(name) for name in (real, f"{real}-wal")}
+        self._path = os.path.realpath(path)
+        self._opened = {name: _identity(_status(name)) for name in (self._path, f"{self._path}-wal")}
+        self._length = 0
+        self.note()
 
     def check(self) -> None:
         """Raises `StorageFailed`."""
         for name, identity in self._opened.items():
-            if _identity(name) != identity:
+            status = _status(name)
+            if _identity(status) != identity:
                 raise StorageFailed(
                     f"{name} was deleted, moved or replaced while it was in use: move it back, or stop the daemon"
                 )
+            if status is not None and name == self._path and status.st_size < self._length:
+                raise StorageFailed(
+                    f"{name} was cut from {self._length} to {status.st_size} bytes while it was in use: "
+                    "stop the daemon and put a backup in its place"
+                )
+
+    def note(self) -> None:
+        """Whatever the length is now, it is our doing."""
+        status = _status(self._path)
+        if status is not None:
+            self._length = status.st_size
 
 
-def _identity(name: str) -> tuple[int, int] | None:
+def _status(name: str) -> os.stat_result | None:
     try:
-        status = os.stat(name)
+        return os.stat(name)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageFailed(f"{name} cannot be looked at: {error.strerror}") from error
-    return status.st_dev, status.st_ino
+
+
+def _identity(status: os.stat_result | None) -> tuple[int, int] | None:
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 def probe(connection: sqlite3.Connection) -> None:

@@ -124,8 +124,24 @@ async def test_a_database_damaged_in_use_accepts_nothing_more(
     await refused(acme, "later")
     assert (await daemon.caller(None).request("GET", "/readyz")).status_code == 503
     assert (await daemon.caller(None).request("GET", "/healthz")).status_code == 200
+    await daemon.log.wait("storage.failing")
+    daemon.kill()
+    await daemon.exit_code()
     assert len(daemon.log.of("storage.failing")) == 1
     assert "Traceback" not in daemon.log.tail()
+
+
+@pytest.mark.parametrize("damage", [delete, replace, empty, halve])
+async def test_nothing_is_accepted_on_a_wal_whose_database_is_gone(
+    damage: Callable[[Path], None], daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    damage(daemon.database)
+    await refused(acme, "later")
+    assert str(daemon.database) in (await daemon.log.wait("storage.failing"))["reason"]
+    daemon.kill()
+    await daemon.exit_code()
+    assert wal(daemon.database).stat().st_size > 0
 
 
 @pytest.mark.parametrize(
