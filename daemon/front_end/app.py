@@ -19,7 +19,7 @@ from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, problem_reply
-from daemon.front_end.shares import FairReads, Shares
+from daemon.front_end.shares import LARGE, FairReads, Shares
 from daemon.operations.logs import get_logger
 from daemon.refusals import Refusal
 
@@ -70,8 +70,6 @@ class Api(Application):
             reply = problem_reply(Problem("internal", "The daemon has a fault. What happened is in its log."))
             status = reply.status
         finally:
-            if asker.share is not None:
-                asker.share.end()
             self._record(request, asker, status or _unanswered(request), perf_counter() - began, failed)
         return _response(reply)
 
@@ -80,7 +78,10 @@ class Api(Application):
             route, path = self._match(request, asker.role)
             asker.route = route.path
             call = await checked(self._house, self._operator, request, route, path, asker)
-            return await route.handler(call)
+            reply = await route.handler(call)
+            if asker.share is not None and route.method == "GET" and len(reply.body) > LARGE:
+                asker.share.grows_large()
+            return reply
         except Problem as problem:
             return problem_reply(problem)
         except Refusal as refusal:

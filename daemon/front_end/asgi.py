@@ -70,8 +70,11 @@ class Body(TrioBody):
 
 
 class Request(TrioRequest):
+    """`at_end` is called when the response has been sent, or cannot be."""
+
     body_class = Body
     body: Body
+    at_end: Callable[[], None] | None = None
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
@@ -81,7 +84,11 @@ class HTTPConnection(TrioASGIHTTPConnection):
         request = self._create_request_from_scope(send)
         assert isinstance(request, Request)
         request.body.pull_from(receive)
-        await self._send_response(send, await self.app.handle_request(request))
+        try:
+            await self._send_response(send, await self.app.handle_request(request))
+        finally:
+            if request.at_end is not None:
+                request.at_end()
 
 
 class Application(QuartTrio):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from quart.wrappers import Request
 
-    from daemon.front_end.asgi import Body
+    from daemon.front_end.asgi import Request as ServedRequest
     from daemon.front_end.auth import Principal
     from daemon.front_end.capacity import Role
     from daemon.front_end.operator_token import OperatorToken
@@ -67,7 +67,9 @@ async def checked(
         asking, tenant = principal.tenant, acting_for(principal, named, house.store.registry)
         if asking is not None:
             asker.share = house.shares.of(asking.seq)
-            cast("Body", request.body).when_over(LARGE, asker.share.grows_large)
+            served = cast("ServedRequest", request)
+            served.at_end = asker.share.end
+            served.body.when_over(LARGE, asker.share.grows_large)
     found = await route.find(Finder(house, tenant, path))
     body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request))
     query = typed(pairs, route.query)

@@ -27,8 +27,8 @@ _SOON = "Nothing was stored; send this again when some have been answered."
 
 
 class Shares:
-    """Counts tenants' requests in progress, by the tenant's seq: at most `requests` of one tenant, 16 of those with
-    large bodies. Operators are not counted."""
+    """Counts tenants' requests in progress, by the tenant's seq, until their answers have been sent: at most `requests`
+    of one tenant, 16 of those with large bodies or answers. Operators are not counted."""
 
     def __init__(self, requests: int) -> None:
         self._most = requests
@@ -56,9 +56,11 @@ class Share:
 
     def grows_large(self) -> None:
         """Raises Problem `backlog-full`."""
+        if self._is_large:
+            return
         if self._large[self._tenant] >= _LARGE_AT_A_TIME:
             kib = LARGE // 1024
-            detail = f"{_LARGE_AT_A_TIME} requests of this tenant with bodies over {kib} KiB are in progress. {_SOON}"
+            detail = f"{_LARGE_AT_A_TIME} requests of this tenant with more than {kib} KiB are in progress. {_SOON}"
             raise Problem("backlog-full", detail)
         self._large[self._tenant] += 1
         self._is_large = True
