@@ -138,3 +138,15 @@ async def test_no_path_harms_the_connection(path: str) -> None:
     async with serving(hello) as shell, shell.client() as client:
         assert (await client.get(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())).status == 200
         assert (await client.get(GET)).status == 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(16_000, 200), (17_000, 431), (60_000, 431)])
+async def test_a_head_has_one_limit_however_it_arrives(size: int, status: int) -> None:
+    head = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n"
+    async with serving(hello) as shell:
+        async with shell.client() as client:
+            assert (await client.get(head)).status == status
+        async with shell.client() as client:
+            await client.send(head[:15_000])
+            await shell.until_open(1)
+            assert (await client.get(head[15_000:])).status == status

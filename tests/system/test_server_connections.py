@@ -173,18 +173,6 @@ async def test_a_head_that_drips_gets_408_and_is_closed(monkeypatch: pytest.Monk
     assert shell.refusals == [408]
 
 
-@pytest.mark.parametrize(("size", "status"), [(16_000, 200), (17_000, 431), (60_000, 431)])
-async def test_a_head_has_one_limit_however_it_arrives(size: int, status: int) -> None:
-    head = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n"
-    async with serving(hello) as shell:
-        async with shell.client() as client:
-            assert (await client.get(head)).status == status
-        async with shell.client() as client:
-            await client.send(head[:15_000])
-            await shell.until_open(1)
-            assert (await client.get(head[15_000:])).status == status
-
-
 async def test_a_client_that_says_nothing_is_closed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.1)
     async with serving(hello) as shell, shell.client() as client:
