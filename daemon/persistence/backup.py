@@ -30,11 +30,17 @@ def backup(source: Path, target: Path) -> None:
         raise BackupError(f"{target} exists. Name a new file: a backup overwrites nothing.") from None
     except OSError as error:
         raise BackupError(f"Cannot write {target}: {error.strerror}.") from None
+    # The name stays empty until the copy is whole and marked: a daemon that finds it earlier finds nothing to send.
+    partial = target.with_name(f"{target.name}.partial")
     try:
-        _copy(source, target)
-        _sync(target)
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _copy(source, partial)
+        _sync(partial)
+        partial.replace(target)
         _sync(target.absolute().parent)
     except BaseException as error:
+        partial.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
         if isinstance(error, (sqlite3.Error, OSError)):
             raise BackupError(f"The copy of {source} to {target} failed: {error}.") from error
@@ -46,7 +52,9 @@ def _copy(source: Path, target: Path) -> None:
     try:
         copy = sqlite3.connect(target, isolation_level=None)
         try:
-            reader.execute("BEGIN")  # one snapshot: a busy daemon cannot make the copy start over
+            # One snapshot, which the first read takes: else each write of a busy daemon makes the copy start over.
+            reader.execute("BEGIN")
+            reader.execute("SELECT 1 FROM meta").fetchone()
             reader.backup(copy, pages=_PAGES_A_STEP)
             reader.execute("COMMIT")
             copy.execute("PRAGMA journal_mode = DELETE")
