@@ -7,6 +7,7 @@ small tmpfs shows a disk that is really full where one may be mounted.
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from harness.daemon_process import run_command
 from harness.events import session_event
 from harness.receiver import answers_after, never_answers
 from harness.waiting import eventually
@@ -142,6 +144,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
 def fill(ballast: Path) -> None:
     """Take what is left of the disk that this file is on."""
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -173,6 +179,61 @@ async def test_a_full_disk_refuses_and_recovers(daemons: Daemons, receivers: Rec
     deliveries = await acme.finished(accepted, within=20)
     assert {delivery["status"] for delivery in deliveries} == {"succeeded"}
     assert sorted(r.header("webhook-id") for r in receiver.requests) == sorted(event["id"] for event in accepted)
+
+
+def mark(*command: str | Path) -> None:
+    """Skips where the user or the file system does not allow it."""
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    if done.returncode:
+        pytest.skip(f"files cannot be made immutable here: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def immutable(*files: Path) -> Iterator[None]:
+    """Nobody may write to them, not even through a descriptor that is open already."""
+    try:
+        mark("chattr", "+i", *files)
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=False, capture_output=True)
+
+
+async def test_a_database_that_becomes_read_only_refuses_and_recovers(daemons: Daemons, receivers: Receivers) -> None:
+    receiver = await receivers.start()
+    daemon = await daemons.start()
+    acme = await daemon.tenant()
+    await acme.register(receiver.url)
+    await acme.finished(await acme.publish(session_event("before")))
+    wal = daemon.database.with_name(daemon.database.name + "-wal")
+    with immutable(daemon.database, wal):
+        await refused(acme, session_event("later", key="later"))
+        await daemon.log.wait("storage.failing")
+        assert await readiness(daemon) == 503
+    await daemon.log.wait("storage.recovered")
+    (later,) = await acme.publish(session_event("later", key="later"))
+    assert later["duplicate"] is False
+    await acme.finished([later])
+    assert len(receiver.requests) == 2
+
+
+async def test_a_read_only_disk_is_refused_at_the_start(daemons: Daemons, small_disk: Path) -> None:
+    daemon = await daemons.start(name="small")
+    token = await daemon.operator().create_tenant("acme")
+    daemon.terminate()
+    assert await daemon.exit_code() == 0
+    remount(small_disk, "ro")
+    ended = await run_command("serve", "--config", str(daemon.database.with_suffix(".toml")))
+    assert ended.returncode == 1
+    reason = json.loads(ended.stdout.splitlines()[-1])["reason"]
+    assert "Read-only file system" in reason
+    assert str(daemon.database) in reason
+    assert b"Traceback" not in ended.stdout + ended.stderr
+    remount(small_disk, "rw")
+    restarted = await daemons.start(name="small")
+    assert (await restarted.caller(token).request("GET", "/v1/webhooks")).status_code == 200
 
 
 async def test_a_database_newer_than_the_code_is_refused_and_left_alone(daemons: Daemons) -> None:
