@@ -11,7 +11,7 @@ from daemon.front_end.auth import acting_for, authenticate, authorise
 from daemon.front_end.decoding import NO_BODY, check_utf8
 from daemon.front_end.problems import Problem
 from daemon.front_end.query import NoQuery, parse, typed
-from daemon.front_end.routing import Call, Finder, House, Route
+from daemon.front_end.routing import Call, Finder, House, Route, combined
 from daemon.front_end.shares import LARGE
 from daemon.identifiers import now_ms
 
@@ -59,7 +59,7 @@ async def checked(
     asking = tenant = None
     observed_apart = route.room == "observation" and asker.role == "observe"
     if route.access != "open" and not observed_apart:
-        principal = authenticate(request.headers.get("Authorization"), house.store.registry, operator, now_ms())
+        principal = authenticate(combined(request.headers, "Authorization"), house.store.registry, operator, now_ms())
         asker.is_known(principal)
         kept_apart = asker.role == "main" and "admin" in house.roles
         authorise(principal, route.access, operator_accepted=not kept_apart)
@@ -71,21 +71,24 @@ async def checked(
             served.at_end = asker.share.end
             served.body.when_over(LARGE, asker.share.grows_large)
     found = await route.find(Finder(house, tenant, path))
-    body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request))
+    body = route.body.decode(
+        b"" if route.body is NO_BODY else await read_json(request, house.settings.server.max_body_bytes)
+    )
     query = typed(pairs, route.query)
     if route.writes and "draining" in house.ready.reasons():
         raise Problem("draining", "The daemon is about to stop. Nothing was stored; try again in a moment.")
     return Call(house, asking, tenant, path, request.headers, found, body, query)
 
 
-async def read_json(request: Request) -> bytes:
-    """The whole body. Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
+async def read_json(request: Request, most: int) -> bytes:
+    """The whole body, which the request itself bounds to `most` bytes. Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
     try:
         raw: bytes = await request.body
     except BadRequest:
         raise Problem("not-json", "The body ended before it was complete.") from None
     except RequestEntityTooLarge:
-        raise Problem("too-large", "The body is over server.max_body_bytes. Send less in one request.") from None
+        detail = f"The body has more than {most} bytes (server.max_body_bytes). Send less in one request."
+        raise Problem("too-large", detail) from None
     if raw:
         _check_type(request)
         check_utf8(raw)

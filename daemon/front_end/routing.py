@@ -170,6 +170,12 @@ def found(value: R | None) -> R:
     return value
 
 
+def combined(headers: Headers, name: str) -> str | None:
+    """A header's value, a repeated one's as one list (RFC 9110 §5.3): where one is expected it is then no valid one,
+    whichever of them a proxy has looked at."""
+    return ", ".join(headers.getlist(name)) if name in headers else None
+
+
 def place(call: Call[object, object, Page], scope: str) -> int | None:
     """The seq before which the page asked for begins. Raises Problem `invalid` for a cursor of another list."""
     if call.query.cursor is None:

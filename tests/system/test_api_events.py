@@ -183,3 +183,9 @@ async def test_either_permission_may_look_at_an_event(api: House) -> None:
     [event] = await api.publish(publisher, "a")
     for token in (publisher, manager, OPERATOR):
         assert (await api.ask("GET", f"/v1/events/{event['id']}", token=token)).status_code == 200
+
+
+async def test_two_idempotency_keys_in_one_request_are_refused(api: House) -> None:
+    headers = [("authorization", f"Bearer {await api.tenant()}"), (KEY, "one"), (KEY, "two")]
+    answer = await api.client.post(f"http://{api.addresses['main']}/v1/events", json=session(), headers=headers)
+    assert problem(answer) == (422, "invalid", "/idempotencyKey")

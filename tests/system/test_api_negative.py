@@ -248,6 +248,11 @@ async def test_a_body_of_unknown_length_is_cut_off_where_the_limit_is_passed(api
     assert problem(answer)[:2] == (413, "too-large")
 
 
+async def test_a_body_over_the_limit_is_told_the_limit(api: House) -> None:
+    answer = await api.ask("POST", "/v1/webhooks", token=await api.tenant(), content=b"x" * (5 << 20))
+    assert "4194304 bytes (server.max_body_bytes)" in answer.json()["detail"]
+
+
 async def test_tokens(api: House) -> None:
     hooks = await api.tenant("acme", "manage_webhooks")
     events = await api.token("acme", "publish_events")
@@ -267,6 +272,14 @@ async def test_tokens(api: House) -> None:
         answer = await api.ask(method, path, token=token)
         assert problem(answer)[:2] == expected, (token, path)
         assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)
+
+
+async def test_two_tokens_in_one_request_are_none(api: House) -> None:
+    token = await api.tenant()
+    for both in ([token, "tw_nobody"], ["tw_nobody", token], [token, token]):
+        headers = [("authorization", f"Bearer {one}") for one in both]
+        answer = await api.client.get(f"http://{api.addresses['main']}/v1/webhooks", headers=headers)
+        assert problem(answer)[:2] == (401, "unauthorized")
 
 
 async def test_a_token_is_refused_from_the_moment_it_expires(api: House) -> None:

@@ -13,7 +13,7 @@ from daemon.events import decode as decode_event
 from daemon.front_end.decoding import NO_BODY, Body, decode
 from daemon.front_end.problems import Culprit, Problem, at_pointer, invalid
 from daemon.front_end.query import NoQuery, Tenanted
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, combined, found, nothing, reply
 from daemon.front_end.views import EventView, PublishedBatch, PublishedView, event_view, published_view
 from daemon.identifiers import now_ms
 from daemon.persistence import queries
@@ -68,7 +68,7 @@ async def find_event(finder: Finder) -> Event:
 
 async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     submission = call.body
-    events = _with_key(submission, _decoded(call), call.headers.get(KEY_HEADER))
+    events = _with_key(submission, _decoded(call), combined(call.headers, KEY_HEADER))
     tenants = [_tenant(call, event, submission.pointer(index)) for index, event in enumerate(events)]
     now = now_ms()
     new = [
