@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+# Python takes +02:60 for +03:00; RFC 3339 §5.6 does not.
+_OFFSET = r"[+-](?:[01]\d|2[0-3]):[0-5]\d"
+_RFC3339 = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|{_OFFSET})?", re.ASCII)
 
 
 def rfc3339(at: int, *, digits: int = 3) -> str:
