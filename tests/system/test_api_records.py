@@ -69,7 +69,7 @@ async def test_every_request_is_one_line_without_secrets(tmp_path: Path) -> None
         async with house(tmp_path) as api:
             secrets = await everything(api)
     requests = [line for line in lines if line["event"] == "http.request"]
-    assert len(requests) == 9
+    assert len(requests) == 10
     assert requests[2].items() >= {"method": "POST", "route": "/v1/webhooks", "status": 201, "tenant": "acme"}.items()
     assert requests[0]["token"] == "operator"
     assert requests[2]["token"].startswith("tok_")
@@ -122,7 +122,8 @@ async def everything(api: House) -> list[str]:
     path = f"/v1/webhooks/{made['id']}"
     await api.ask("PATCH", path, {"name": "n"}, token=token)
     await api.ask("POST", "/v1/events", session("payload-of-a-session"), token=token)
-    await api.ask("DELETE", f"{path}", token=token)
+    for _ in range(2):
+        await api.ask("DELETE", path, token=token)
     await api.ask("GET", "/v1/nowhere?password=hunter3", token=token)
     tokens = (await api.ask("GET", "/v1/tenants/acme/tokens")).json()["data"]
     await api.ask("DELETE", f"/v1/tenants/acme/tokens/{tokens[0]['id']}")

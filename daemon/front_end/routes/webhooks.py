@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from daemon.delivery.signing import format_secret
-from daemon.egress.policy import OWN
+from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
 from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
 from daemon.front_end.decoding import NO_BODY, body_of
@@ -141,8 +141,9 @@ async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
 async def delete(call: Call[Webhook, None, NoQuery]) -> Reply:
     webhook = call.object
     await call.house.execute(DeleteWebhook(call.owner, webhook.id))
-    tenant = call.house.store.registry.tenant(webhook.tenant)
-    log.info("webhook.deleted", tenant=tenant and tenant.id, webhook=webhook.id)
+    if webhook.active:  # a second time it changes nothing
+        tenant = call.house.store.registry.tenant(webhook.tenant)
+        log.info("webhook.deleted", tenant=tenant and tenant.id, webhook=webhook.id)
     return Reply(204)
 
 
@@ -177,17 +178,9 @@ def _check_address(house: House, url: str, tenant: str) -> None:
         target = check_url(url, require_https=house.settings.egress.require_https)
     except UrlError as error:
         raise invalid([Culprit(error.detail, pointer="/url")]) from None
-    why = None if target.literal is None else house.policy.refusal(target.literal, target.port, tenant)
-    if why is None:
-        return
-    if why == OWN:
-        detail = f"{target.host} port {target.port} is this daemon itself, which no setting opens. Use another address."
-    else:
-        detail = (
-            f"{target.host} is not a public address ({why}). Use a public one, or ask the operator to open its network "
-            f"with the setting egress.allow, or for this tenant alone with egress.tenants.{tenant}.allow."
-        )
-    raise Problem("blocked-address", detail, errors=[Culprit(detail, pointer="/url")])
+    detail = refuse_literal(target, house.policy, tenant)
+    if detail is not None:
+        raise Problem("blocked-address", detail, errors=[Culprit(detail, pointer="/url")])
 
 
 def _merged(events: Sequence[str]) -> tuple[str, ...]:
