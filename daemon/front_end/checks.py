@@ -71,9 +71,8 @@ async def checked(
             served.at_end = asker.share.end
             served.body.when_over(LARGE, asker.share.grows_large)
     found = await route.find(Finder(house, tenant, path))
-    body = route.body.decode(
-        b"" if route.body is NO_BODY else await read_json(request, house.settings.server.max_body_bytes)
-    )
+    most = house.settings.server.max_body_bytes
+    body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, most))
     query = typed(pairs, route.query)
     if route.writes and "draining" in house.ready.reasons():
         raise Problem("draining", "The daemon is about to stop. Nothing was stored; try again in a moment.")
@@ -81,7 +80,9 @@ async def checked(
 
 
 async def read_json(request: Request, most: int) -> bytes:
-    """The whole body, which the request itself bounds to `most` bytes. Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
+    """The whole body, which the request itself bounds to `most` bytes.
+
+    Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
     try:
         raw: bytes = await request.body
     except BadRequest:
