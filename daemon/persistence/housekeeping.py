@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
+from daemon.persistence.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,10 +23,6 @@ Step = Callable[[], Callable[[], None]]
 
 LOOK_SECONDS = 1.0
 _SWEEP_SECONDS_WHEN_BUSY = 0.05
-# An estimate, since sqlite3 does not tell the WAL's length: about 16 MB of it between checkpoints.
-_PAGES_BETWEEN_CHECKPOINTS = 4000
-_PAGES_OF_A_COMMIT = 8
-_PAGES_OF_A_ROW = 0.5
 _OLDEST = """
 SELECT min(d.created) FROM json_each(?) j JOIN deliveries d ON d.seq = (
     SELECT q.seq FROM deliveries q JOIN webhooks w ON w.seq = q.webhook
@@ -43,14 +40,14 @@ class Housekeeping:
         self.oldest: int | None = None
         self._connection = connection
         self._metrics = metrics
-        self._pages = 0.0
+        self._checkpoints = Checkpoints()
         self._looked = self._swept = 0.0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
 
     def committed(self, rows: int, effects: Effects) -> None:
-        self._pages += _PAGES_OF_A_COMMIT + rows * _PAGES_OF_A_ROW
+        self._checkpoints.wrote(rows, effects.written)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
@@ -59,7 +56,7 @@ class Housekeeping:
 
         `busy`: commands wait, so sweeps hold back. `waiting`: the webhooks with a backlog.
         A step raises sqlite3.Error, and is then due again."""
-        if self._pages >= _PAGES_BETWEEN_CHECKPOINTS:
+        if self._checkpoints.due:
             return self._checkpoint
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
@@ -78,12 +75,8 @@ class Housekeeping:
         return None
 
     def _checkpoint(self) -> Callable[[], None]:
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-        def done() -> None:
-            self._pages = 0.0
-
-        return done
+        self._checkpoints.run(self._connection)
+        return lambda: None
 
     def _look(self, webhooks: list[int]) -> Callable[[], None]:
         oldest: int | None = None
@@ -99,7 +92,7 @@ class Housekeeping:
         cancelled = sweeping.cancel(self._connection, webhook, now_ms())
 
         def done() -> None:
-            self._pages += len(cancelled)
+            self._checkpoints.wrote(2 * len(cancelled))
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
@@ -121,7 +114,7 @@ class Housekeeping:
         more = sweeping.remove(self._connection, tenant)
 
         def done() -> None:
-            self._pages += _PAGES_OF_A_COMMIT * 8
+            self._checkpoints.wrote(sweeping.ROWS)
             if not more:
                 self._removing.discard(tenant)
 

@@ -96,7 +96,9 @@ def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, eff
         for delivery in deliveries
     ]
     if recorded or claimed:
-        db.execute(_WRITE, (_json([*map(_outcome_row, recorded), *claimed]),))
+        written = _json([*map(_outcome_row, recorded), *claimed])
+        effects.written += len(written)
+        db.execute(_WRITE, (written,))
     counts = _counts(recorded)
     if counts:
         db.execute(_COUNT, (_json(counts),))

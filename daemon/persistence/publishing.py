@@ -90,7 +90,9 @@ def publish(
         except Refusal as refusal:
             results.append(refusal)
     if batch.rows:
-        db.execute(_INSERT_EVENTS, (msgspec.json.encode(batch.rows).decode(),))
+        events = msgspec.json.encode(batch.rows).decode()
+        effects.written += len(events)
+        db.execute(_INSERT_EVENTS, (events,))
         if any(row.deliveries for row in batch.rows):
             db.execute(_FAN_OUT, (time_prefix(now), first))
     return results

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator, Iterable
 
-_ROWS = 500
+ROWS = 500
 _CANCELLED = """
 SELECT json_group_array(json_array(seq, tenant, webhook, id, event, event_type)) FROM (
     SELECT d.seq, t.id AS tenant, w.id AS webhook, d.id, e.id AS event, d.event_type
@@ -53,7 +53,7 @@ _cancelled = msgspec.json.Decoder(list[Cancelled])
 
 def cancel(db: sqlite3.Connection, webhook: int, now: int) -> list[Cancelled]:
     """Rewrite some cancelled rows of a webhook in a transaction of its own; an empty list means none is left."""
-    (found,) = db.execute(_CANCELLED, (webhook, _ROWS)).fetchone()
+    (found,) = db.execute(_CANCELLED, (webhook, ROWS)).fetchone()
     rows = _cancelled.decode(found)
     if rows:
         with _transaction(db):
@@ -69,7 +69,7 @@ def remove(db: sqlite3.Connection, tenant: int) -> bool:
     """Delete some rows of a removed tenant in a transaction of its own; False when the tenant itself is gone."""
     with _transaction(db):
         for table, condition in _TENANT_TABLES:
-            if db.execute(f"DELETE FROM {table} WHERE {condition}", (tenant, _ROWS)).rowcount > 0:
+            if db.execute(f"DELETE FROM {table} WHERE {condition}", (tenant, ROWS)).rowcount > 0:
                 return table != "tenants"
     return False
 
