@@ -15,7 +15,8 @@ from daemon.front_end.problems import CONTENT_TYPE, Document
 if TYPE_CHECKING:
     import h11
 
-_LENGTH_LINE = re.compile(rb"^content-length[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_LOOSE_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]{0,261}")  # RFC 3986 §3.2.2, 253 characters of name and a port
 _DETAILS = {
     431: "The head of the request is too large: send at most 16 KiB of request line and headers.",
@@ -57,6 +58,8 @@ def fault(request: h11.Request, head: bytes) -> str | None:
         return "Only HTTP/1.1 is spoken here."
     if request.method == b"CONNECT" or not request.target.startswith(b"/"):
         return "The request target must be a path beginning with “/”, not a whole URL: this is not a proxy."
+    if _LOOSE_LINE.search(head):
+        return "End each line of the head with CR LF, and fold none: some read a folded or half-ended line as another."
     names: list[bytes] = []
     for name, value in request.headers:
         names.append(name)
@@ -67,7 +70,7 @@ def fault(request: h11.Request, head: bytes) -> str | None:
             return "Send either Content-Length or Transfer-Encoding, not both."
         if request.http_version == b"1.0":
             return "Transfer-Encoding needs HTTP/1.1."
-    elif b"content-length" in names and len(_LENGTH_LINE.findall(head)) > 1:
+    elif b"content-length" in names and b"," in b",".join(_LENGTH.findall(head)):
         return "Send Content-Length once."
     return None
 
