@@ -19,8 +19,11 @@ class DatabaseLocked(Exception):
 @contextmanager
 def exclusive(database: Path) -> Generator[None]:
     """Hold the lock. The kernel drops it when the process dies, so the file itself is left in place: removing it
-    would let two daemons lock two files of one name. Raises `DatabaseLocked`, OSError."""
-    path = database.with_name(database.name + ".lock")
+    would let two daemons lock two files of one name. A link to a database is that database.
+
+    Raises `DatabaseLocked`, OSError."""
+    real = database.resolve()
+    path = real.with_name(real.name + ".lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -55,7 +55,8 @@ UPDATE deliveries SET status = 'pending', started = NULL, url = NULL WHERE seq I
 """
 _WAITING_AGAIN = """
 SELECT d.tenant, d.webhook, sum(d.seq > w.cancelled_through), sum(d.seq <= w.cancelled_through)
-FROM json_each(?) j JOIN deliveries d ON d.seq = j.value JOIN webhooks w ON w.seq = d.webhook GROUP BY d.webhook
+FROM json_each(?) j JOIN deliveries d ON d.seq = j.value JOIN webhooks w ON w.seq = d.webhook
+JOIN tenants t ON t.seq = d.tenant AND t.removed = 0 GROUP BY d.webhook
 """
 
 

@@ -193,6 +193,16 @@ async def test_a_removed_tenant_is_gone_at_once_and_its_rows_soon_while_a_late_o
     assert await store.finish(webhook, succeeded(running)) == frozenset()
 
 
+async def test_what_a_removed_tenants_actor_puts_back_waits_for_nobody(store: Store) -> None:
+    acme = await store.tenant()
+    webhook = await store.webhook(acme)
+    await store.publish(acme, 3000)
+    (*_, last) = await store.claim(webhook, 3000)
+    await store.remove(acme)
+    await store.put_back(webhook, last)
+    assert store.actor.work() == {}
+
+
 async def test_a_redelivery_carries_the_same_event_to_the_same_webhook(store: Store) -> None:
     acme = await store.tenant()
     webhook = await store.webhook(acme)

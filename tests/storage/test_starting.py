@@ -127,6 +127,13 @@ def test_a_missing_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
         open_writer(tmp_path / "missing" / "test.db")
 
 
+def test_a_link_to_the_database_is_the_same_database(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with exclusive(path), pytest.raises(DatabaseLocked), exclusive(link):
+        pass
+
+
 def test_a_second_process_cannot_take_the_lock_until_the_first_is_gone(path: Path) -> None:
     code = (
         "import sys, pathlib; from daemon.persistence.lock import *\n"
