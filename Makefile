@@ -20,7 +20,8 @@ test: $(VENV)/.development
 	$(BIN)/pytest
 
 torture: $(VENV)/.development
-	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(BIN)/pytest -s tests/system/test_torture.py
+	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) IDLE_CLIENTS=10000 $(BIN)/pytest -s \
+		tests/system/test_torture.py tests/system/test_exhaustion.py
 
 check: $(VENV)/.development
 	$(BIN)/ruff check

@@ -16,6 +16,7 @@ Key = tuple[str, str]
 """(target, event): what a receiver knows of a delivery."""
 
 FINAL = ("succeeded", "failed", "interrupted", "cancelled")
+EXPLAINED = frozenset({"succeeded", "interrupted"})
 
 
 class AppendOnly:
@@ -37,11 +38,10 @@ class AppendOnly:
 
 @dataclass
 class Promises:
-    """What the publisher was told. `events`: id → its key; `redeliveries`: new delivery → old one."""
+    """What the publisher was told. `events`: id → its key and deliveries; `redeliveries`: new delivery → old one."""
 
     asked: set[str] = field(default_factory=set)
-    events: dict[str, str] = field(default_factory=dict)
-    deliveries: int = 0
+    events: dict[str, tuple[str, int]] = field(default_factory=dict)
     requested: Counter[str] = field(default_factory=Counter)
     redeliveries: dict[str, str] = field(default_factory=dict)
 
@@ -52,8 +52,7 @@ class Promises:
             elif what == "promised":
                 event, key, deliveries = words
                 assert event not in self.events, f"{event} was promised twice"
-                self.events[event] = key
-                self.deliveries += int(deliveries)
+                self.events[event] = key, int(deliveries)
             elif what == "redeliver":
                 self.requested[words[0]] += 1
             else:
@@ -125,8 +124,10 @@ class Reckoning:
         return self.table() + "".join(f"\n{name}: {found[:5]}" for name, found in wrong.items() if found)
 
 
-def reconcile(promises: Promises, records: list[Row], arrivals: Counter[Key], webhooks: int) -> Reckoning:
-    """Compare the ledgers once all is settled. Every webhook was subscribed all along and every receiver answers 200.
+def reconcile(
+    promises: Promises, records: list[Row], arrivals: Counter[Key], explained: frozenset[str] = EXPLAINED
+) -> Reckoning:
+    """Compare the ledgers once all is settled. `explained`: how deliveries may have ended; every receiver answers 200.
 
     A delivery is one attempt, so of a key with some rows at most as many POSTs arrive, and at least those `succeeded`;
     an `interrupted` one may or may not have."""
@@ -141,7 +142,11 @@ def reconcile(promises: Promises, records: list[Row], arrivals: Counter[Key], we
         else:
             redelivered[row.redelivery_of] += 1
     keys = {row.event: row.key for row in records}
-    lost = [event for event, key in promises.events.items() if originals[event] != webhooks or keys[event] != key]
+    lost = [
+        event
+        for event, (key, deliveries) in promises.events.items()
+        if originals[event] != deliveries or keys.get(event, key) != key
+    ]
     lost += [new for new, old in promises.redeliveries.items() if new not in by_id or by_id[new].redelivery_of != old]
     lost += [
         f"{key} is {counts} and arrived {arrivals[key]} times"
@@ -152,9 +157,9 @@ def reconcile(promises: Promises, records: list[Row], arrivals: Counter[Key], we
     unexplained = [f"{event} was published by nobody" for event, key in keys.items() if key not in promises.asked]
     unexplained += [f"{event} has no 202" for event in originals if event not in promises.events]
     unexplained += [f"{old} redelivered unasked" for old, n in redelivered.items() if n > promises.requested[old]]
-    unexplained += [f"{row.id} is {row.status}" for row in records if row.status in ("failed", "cancelled")]
+    unexplained += [f"{row.id} is {row.status}" for row in records if row.status in {*FINAL} - explained]
     return Reckoning(
-        promised=promises.deliveries,
+        promised=sum(deliveries for _, deliveries in promises.events.values()),
         recorded=Counter(row.status for row in records),
         originals=originals.total(),
         redeliveries=redelivered.total(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from harness.books import AppendOnly, Promises, Reckoning, count_unfinished, reconcile, rows
+from harness.books import EXPLAINED, AppendOnly, Promises, Reckoning, count_unfinished, reconcile, rows
 from harness.daemon_process import Daemon
 from harness.foreign import Ledger, counting_receiver
 from harness.waiting import eventually
@@ -21,7 +21,7 @@ from harness.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from harness.books import Key
+    from harness.books import Key, Row
 
 WEBHOOKS = 3
 ANSWER_DELAY = 0.02
@@ -77,76 +77,111 @@ async def publisher(book: Path, token: str, seed: int) -> AsyncIterator[Publishe
 class Torture:
     """One database and its books through many daemons. Everything drawn by lot comes from the seed."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._database = folder / "webhooks.db"
-        self._choice = random.Random(seed)
+    def __init__(self, nursery: trio.Nursery, folder: Path, seed: int) -> None:
+        self.database = folder / "webhooks.db"
+        self.daemon: Daemon
+        self.token = ""
+        self.choice = random.Random(seed)
+        self.seed = seed
+        self._nursery = nursery
+        self._publisher: Publisher
         self._promises = Promises()
-        self._seed = seed
         self._book = AppendOnly(folder / "publisher.book")
         self._ledger = AppendOnly(folder / "receiver.book")
         self._arrivals: Counter[Key] = Counter()
 
-    async def run(self, rounds: int, ending: signal.Signals) -> Reckoning:
-        """End that many daemons by this signal. Raises AssertionError when ledgers disagree; returns the last state."""
-        print(f"\nCRASH_SEED={self._seed}: {rounds} rounds ended by {ending.name}", flush=True)
-        async with trio.open_nursery() as nursery, counting_receiver(Ledger(self._ledger.path), ANSWER_DELAY) as port:
-            daemon = await Daemon.start(nursery, self._database)
-            token = await daemon.operator().create_tenant("acme")
-            for hook in range(WEBHOOKS):
-                await daemon.caller(token).register(f"http://127.0.0.1:{port}/{hook}")
-            async with publisher(self._book.path, token, self._seed) as publishing:
-                for number in range(1, rounds + 1):
-                    await publishing.tell("load", daemon.base_url)
-                    under_way = await self._end(daemon, ending)
-                    daemon = await self._start(nursery, ending)
-                    await publishing.settle(daemon.base_url)
-                    reckoning = await self._reckon(under_way)
-                    assert reckoning.sound, f"seed {self._seed}, round {number}\n{reckoning}\n{daemon.log.tail()}"
-                    if number % 10 == 0 or number == rounds:
-                        print(f"round {number} of {rounds}, seed {self._seed}\n{reckoning.table()}", flush=True)
-            await daemon.aclose()
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, folder: Path, seed: int) -> AsyncIterator[Torture]:
+        """A daemon, a receiving and a publishing process, which does nothing yet."""
+        async with trio.open_nursery() as nursery:
+            self = cls(nursery, folder, seed)
+            self.daemon = await Daemon.start(nursery, self.database)
+            try:
+                async with counting_receiver(Ledger(self._ledger.path), ANSWER_DELAY) as port:
+                    self.token = await self.daemon.operator().create_tenant("acme")
+                    for hook in range(WEBHOOKS):
+                        await self.daemon.caller(self.token).register(f"http://127.0.0.1:{port}/{hook}")
+                    async with publisher(self._book.path, self.token, seed) as self._publisher:
+                        yield self
+            finally:
+                await self.daemon.aclose()
             nursery.cancel_scope.cancel()
+
+    async def load(self, longest: float = LONGEST_LOAD) -> None:
+        """Publish and redeliver, and return at a random moment while that goes on."""
+        await self._publisher.tell("load", self.daemon.base_url)
+        await _lives_on(self.daemon, self.choice.uniform(0, longest))
+
+    async def end(self, ending: signal.Signals) -> set[str]:
+        """End the daemon by this signal; returns the ids of the deliveries that its file then says are under way."""
+        self.daemon.process.send_signal(ending)
+        code = await self.daemon.exit_code(within=30)
+        await self.daemon.aclose()
+        if ending == signal.SIGTERM:
+            assert code == 0, self.daemon.log.tail()
+            assert not self.daemon.log.of("delivery.interrupted"), "there was time enough to finish"
+        else:
+            assert code == -ending, self.daemon.log.tail()
+            # Reading a dead daemon's file builds its WAL's index anew, which is the next daemon's to do: not always.
+            if self.choice.random() < 0.5:
+                return set()
+        return {row.id for row in rows(self.database) if row.status == "sending"}
+
+    async def start_again(self, ending: signal.Signals) -> None:
+        """A daemon that is ready, now and then after others that were ended in the middle of their start."""
+        while self.choice.random() < 0.25:
+            self.daemon = await Daemon.launch(self._nursery, self.database)
+            await _lives_on(self.daemon, self.choice.uniform(0, LONGEST_START))
+            self.daemon.process.send_signal(ending)
+            assert await self.daemon.exit_code() in (0, -ending), self.daemon.log.tail()
+        self.daemon = await Daemon.start(self._nursery, self.database)
+
+    async def settle(self) -> list[Row]:
+        """Have the publisher get its missing 202s and all deliveries end; returns them."""
+        await self._publisher.settle(self.daemon.base_url)
+        return await self.finished()
+
+    async def finished(self) -> list[Row]:
+        """All deliveries, once none is under way or waits."""
+
+        async def all_finished() -> bool:
+            return await trio.to_thread.run_sync(count_unfinished, self.database) == 0
+
+        await eventually(all_finished, "every delivery finished", within=SETTLES_WITHIN)
+        return await trio.to_thread.run_sync(rows, self.database)
+
+    def reckon(self, records: list[Row], explained: frozenset[str] = EXPLAINED) -> Reckoning:
+        """Compare the three ledgers. Raises AssertionError when they disagree."""
+        self._promises.note(self._book.new_lines())
+        reckoning = reconcile(self._promises, records, self.arrivals(), explained)
+        assert reckoning.sound, f"CRASH_SEED={self.seed}\n{reckoning}\n{self.daemon.log.tail()}"
         return reckoning
 
-    async def _end(self, daemon: Daemon, ending: signal.Signals) -> set[str]:
-        """End it at a random moment; returns the ids of the deliveries that were under way."""
-        await self._lives_on(daemon, self._choice.uniform(0, LONGEST_LOAD))
-        daemon.process.send_signal(ending)
-        code = await daemon.exit_code(within=30)
-        await daemon.aclose()
-        if ending == signal.SIGTERM:
-            assert code == 0, daemon.log.tail()
-            assert [row for row in rows(self._database) if row.status == "sending"] == []
-            assert not daemon.log.of("delivery.interrupted"), "there was time enough to finish"
-            return set()
-        assert code == -ending, daemon.log.tail()
-        # To look at a dead daemon's file builds its WAL's index anew, which is the next daemon's to do: not every time.
-        if self._choice.random() < 0.5:
-            return set()
-        return {row.id for row in rows(self._database) if row.status == "sending"}
-
-    async def _start(self, nursery: trio.Nursery, ending: signal.Signals) -> Daemon:
-        """A daemon that is ready, now and then after others that were ended in the middle of their start."""
-        while self._choice.random() < 0.25:
-            starting = await Daemon.launch(nursery, self._database)
-            await self._lives_on(starting, self._choice.uniform(0, LONGEST_START))
-            starting.process.send_signal(ending)
-            assert await starting.exit_code() in (0, -ending), starting.log.tail()
-        return await Daemon.start(nursery, self._database)
-
-    async def _lives_on(self, daemon: Daemon, seconds: float) -> None:
-        with trio.move_on_after(seconds):
-            code = await daemon.process.wait()
-            raise AssertionError(f"the daemon ended by itself with {code}\n{daemon.log.tail()}")
-
-    async def _reckon(self, under_way: set[str]) -> Reckoning:
-        async def finished() -> bool:
-            return await trio.to_thread.run_sync(count_unfinished, self._database) == 0
-
-        await eventually(finished, "every delivery finished", within=SETTLES_WITHIN)
-        records = await trio.to_thread.run_sync(rows, self._database)
-        wrong = {row.id: row.status for row in records if row.id in under_way and row.status != "interrupted"}
-        assert not wrong, f"these were under way at the kill: {wrong}"
-        self._promises.note(self._book.new_lines())
+    def arrivals(self) -> Counter[Key]:
+        """How often each (target, event) has arrived so far."""
         self._arrivals.update((target, event) for _, target, event in self._ledger.new_lines())
-        return reconcile(self._promises, records, self._arrivals, WEBHOOKS)
+        return self._arrivals
+
+
+async def endure(folder: Path, seed: int, rounds: int, ending: signal.Signals) -> Reckoning:
+    """End that many daemons under load by this signal; returns the last state of the books, and prints it."""
+    print(f"\nCRASH_SEED={seed}: {rounds} rounds ended by {ending.name}", flush=True)
+    async with Torture.start(folder, seed) as torture:
+        for number in range(1, rounds + 1):
+            await torture.load()
+            under_way = await torture.end(ending)
+            await torture.start_again(ending)
+            records = await torture.settle()
+            wrong = {row.id: row.status for row in records if row.id in under_way and row.status != "interrupted"}
+            assert not wrong, f"these were under way at the kill: {wrong}"
+            reckoning = torture.reckon(records)
+            if number % 20 == 0 or number == rounds:
+                print(f"after round {number} of {rounds}\n{reckoning.table()}", flush=True)
+    return reckoning
+
+
+async def _lives_on(daemon: Daemon, seconds: float) -> None:
+    with trio.move_on_after(seconds):
+        code = await daemon.process.wait()
+        raise AssertionError(f"the daemon ended by itself with {code}\n{daemon.log.tail()}")
