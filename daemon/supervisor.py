@@ -40,6 +40,7 @@ from daemon.identifiers import now_ms
 from daemon.operations import logs
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
+from daemon.operations.process import prepare
 from daemon.persistence.actor import Persistence
 from daemon.persistence.database import UnusableDatabase, advice, open_writer
 from daemon.persistence.lock import DatabaseLocked, exclusive
@@ -76,6 +77,7 @@ class _House(Struct, frozen=True):
 
 def main(settings: Settings) -> int:
     """Serve until a signal; returns the exit code: 0 stopped as asked, 1 failed, 2 refused to start."""
+    prepare()
     sys.setswitchinterval(_SWITCH_SECONDS)
     writer = logs.start(settings.logging, sys.stdout)
     try:
@@ -218,6 +220,7 @@ async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House)
     house.ready.set("draining", "The daemon is stopping.")
     house.server.drain(deadline)
     house.router.drain(deadline)
+    house.store.stop_by(deadline + _CLOSING_SECONDS)
     await anext(signals)
     stopping.cut_off()
 

@@ -46,6 +46,9 @@ class CreatedWebhook(WebhookView, frozen=True):
 
     secret: str
 
+    def __repr__(self) -> str:
+        return f"CreatedWebhook({self.id!r})"
+
 
 class DeliveryView(View, frozen=True, kw_only=True):
     """CONTRACT §4. Lists leave out what the receiver answered (`response_headers`, `response_body`)."""
@@ -117,6 +120,9 @@ class CreatedToken(TokenView, frozen=True):
     """The answer to making a token alone shows its text."""
 
     token: str
+
+    def __repr__(self) -> str:
+        return f"CreatedToken({self.id!r})"
 
 
 def _instant(at: int | None) -> str | None:

@@ -100,6 +100,9 @@ class CreateWebhook(Command[Webhook], frozen=True):
     active: bool
     secret: bytes
 
+    def __repr__(self) -> str:
+        return f"CreateWebhook(tenant={self.tenant})"
+
 
 class UpdateWebhook(Command[Webhook], frozen=True):
     """Change what is set: `active=False` cancels what waits, `True` revives. Raises `NotFound`, `LimitReached`."""

@@ -1,0 +1,32 @@
+"""Records that hold a secret say nothing of it where an error or a log line might show them."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.front_end.operator_token import OperatorToken
+from daemon.front_end.views import created_token, created_webhook
+from daemon.model import Endpoint, Token, Webhook
+from daemon.persistence.commands import CreateWebhook
+
+SECRET = "c2VjcmV0"
+RAW = SECRET.encode()
+_WEBHOOK = Webhook(1, "w0000001", 1, "https://example.com/", None, (), True, 0, 0, None, 0, None)
+_TOKEN = Token("tok_1", 1, None, (), 0, None, RAW)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        CreateWebhook(1, "https://example.com/", None, (), True, RAW),
+        created_webhook(_WEBHOOK, SECRET),
+        created_token(_TOKEN, SECRET),
+        Endpoint(1, "w0000001", "acme", "https://example.com/", (RAW,)),
+        _TOKEN,
+        OperatorToken(RAW),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_a_record_does_not_show_its_secret(record: object) -> None:
+    assert SECRET not in repr(record)
+    assert SECRET not in str(record)
