@@ -132,6 +132,10 @@ class Persistence:
         """All that waits, tenant → webhook → count: what the router is offered at the start."""
         return self._backlog.webhooks()
 
+    def stop_by(self, deadline: float) -> None:
+        """Not even a disk that does not answer holds `run` longer than this (trio's clock): it raises StorageStuck."""
+        self._writer.deadline = deadline
+
     def close(self) -> None:
         """Refuse what comes from now on; `run` ends when what waits has been carried out."""
         self._closing.set()
@@ -194,7 +198,9 @@ class Persistence:
 
     async def _keep_house(self) -> bool:
         """Take the step that is due, if one is."""
-        step = self._housekeeping.next(time.monotonic(), busy=bool(self._lanes), waiting=self._backlogged)
+        step = self._housekeeping.next(
+            time.monotonic(), busy=bool(self._lanes), waiting=lambda: self._backlog.of_tenants(self.registry.is_active)
+        )
         if step is None:
             return False
         try:
@@ -204,14 +210,6 @@ class Persistence:
         else:
             done()
         return True
-
-    def _backlogged(self) -> list[int]:
-        return [
-            webhook
-            for tenant, webhooks in self._backlog.webhooks().items()
-            if self.registry.is_active(tenant)
-            for webhook in webhooks
-        ]
 
     def _after_commit(self, taken: list[Ticket[Any]], done: Executed, seconds: float) -> None:
         if self.failing is not None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Waiting(Struct, frozen=True, array_like=True):
@@ -44,6 +44,10 @@ class Backlog:
 
     def per_tenant(self) -> Iterator[tuple[int, int]]:
         return iter(self._tenants.items())
+
+    def of_tenants(self, chosen: Callable[[int], bool]) -> list[int]:
+        """The webhooks, of the tenants chosen, for which anything waits."""
+        return [webhook for webhook, (owner, _) in self._webhooks.items() if chosen(owner)]
 
     def webhooks(self, tenant: int | None = None) -> dict[int, dict[int, int]]:
         """tenant → webhook → how many wait; of one tenant or of all."""

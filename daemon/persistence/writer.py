@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from typing import TYPE_CHECKING, TypeVar
@@ -31,11 +32,23 @@ class Writer:
         self._connection = connection
         self._files = _Files(path)
         self._thread = trio.CapacityLimiter(1)
+        self._waiting = trio.CancelScope()
+        self._deadline = math.inf
         self._stuck = False
 
     @property
     def busy(self) -> bool:
         return bool(self._thread.borrowed_tokens)
+
+    @property
+    def deadline(self) -> float:
+        """When the thread is given up at the latest, whatever it does (trio's clock)."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._waiting.deadline = min(self._waiting.deadline, deadline)
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run it in the thread to its end, cancelled or not. Raises `StorageFailed`, `StorageStuck` when it does not
@@ -61,10 +74,11 @@ class Writer:
             await self._in_thread(self._connection.close, _CLOSING_BOUND)
 
     async def _in_thread(self, function: Callable[[], T], bound: float) -> T:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + bound):
+        self._waiting = trio.CancelScope(shield=True, deadline=min(trio.current_time() + bound, self._deadline))
+        with self._waiting:
             return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
         self._stuck = True
-        raise StorageStuck(f"The disk did not answer within {bound:g} s")
+        raise StorageStuck("The disk does not answer: what was under way may or may not have been stored.")
 
 
 class _Files:

@@ -56,6 +56,25 @@ async def test_a_transaction_that_does_not_end_ends_the_actor_and_is_not_run_aga
     assert len(names) == len(set(names))
 
 
+async def test_a_disk_that_does_not_answer_does_not_hold_up_a_stop(path: Path) -> None:
+    ends: list[str] = []
+
+    async def stopped_on_a_hanging_disk() -> None:
+        async with running(path) as store:
+            with trio.fail_after(0.9), Locked(path):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(create, store, "one", ends)
+                    while not store.actor._under_way:
+                        await trio.lowlevel.checkpoint()
+                    store.actor.stop_by(trio.current_time() + 0.2)
+                    store.actor.close()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await stopped_on_a_hanging_disk()
+    assert raised.group_contains(StorageStuck)
+    assert ends == ["unknown"]
+
+
 async def test_a_bug_in_an_actors_step_ends_the_store_and_nobody_waits_for_it(path: Path) -> None:
     nonsense = Progress(1, [cast("Finished", object())], [], [])
     ends: list[str] = []
