@@ -83,7 +83,7 @@ class Torture:
         self.token = ""
         self.choice = random.Random(seed)
         self.seed = seed
-        self._nursery = nursery
+        self.nursery = nursery
         self._publisher: Publisher
         self._promises = Promises()
         self._book = AppendOnly(folder / "publisher.book")
@@ -108,10 +108,10 @@ class Torture:
                 await self.daemon.aclose()
             nursery.cancel_scope.cancel()
 
-    async def load(self, longest: float = LONGEST_LOAD) -> None:
+    async def load(self, *, shortest: float = 0, longest: float = LONGEST_LOAD) -> None:
         """Publish and redeliver, and return at a random moment while that goes on."""
         await self._publisher.tell("load", self.daemon.base_url)
-        await _lives_on(self.daemon, self.choice.uniform(0, longest))
+        await _lives_on(self.daemon, self.choice.uniform(shortest, longest))
 
     async def end(self, ending: signal.Signals) -> set[str]:
         """End the daemon by this signal; returns the ids of the deliveries that its file then says are under way."""
@@ -131,11 +131,11 @@ class Torture:
     async def start_again(self, ending: signal.Signals) -> None:
         """A daemon that is ready, now and then after others that were ended in the middle of their start."""
         while self.choice.random() < 0.25:
-            self.daemon = await Daemon.launch(self._nursery, self.database)
+            self.daemon = await Daemon.launch(self.nursery, self.database)
             await _lives_on(self.daemon, self.choice.uniform(0, LONGEST_START))
             self.daemon.process.send_signal(ending)
             assert await self.daemon.exit_code() in (0, -ending), self.daemon.log.tail()
-        self.daemon = await Daemon.start(self._nursery, self.database)
+        self.daemon = await Daemon.start(self.nursery, self.database)
 
     async def settle(self) -> list[Row]:
         """Have the publisher get its missing 202s and all deliveries end; returns them."""
