@@ -77,6 +77,7 @@ class Persistence:
         Raises the command's `Refusal`s, `StorageUnavailable` and `Draining` (not stored), `OutcomeUnknown` (may be).
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._refuse_unless_able(command)
         ticket: Ticket[R] = Ticket(command, trio.current_time() + patience)
         if not self._lanes.put_public(ticket):
