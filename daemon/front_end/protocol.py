@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from wsgiref.handlers import format_date_time
 
 import h11
+import trio
 from hypercorn.config import Config
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from hypercorn.protocol.events import Event
 
+MOST_CHUNKS = 4096
 _MAX_HEAD = 16 * 1024
+_CHUNKS_A_TURN = 64
 
 
 class ProtocolConfig(Config):
@@ -54,6 +57,7 @@ class Protocol(H11Protocol):
     """
 
     last = False
+    _chunks = 0
 
     @property
     def parser(self) -> h11.Connection:
@@ -120,6 +124,8 @@ class Protocol(H11Protocol):
                     raise Malformed(400, why)
                 await self._create_stream(event)
             elif isinstance(event, h11.Data) and self.stream is not None:
+                if event.chunk_start:
+                    await self._count_chunk()
                 await self.stream.handle(Body(STREAM_ID, bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage) and self.stream is not None:
                 await self.stream.handle(EndBody(STREAM_ID))
@@ -127,8 +133,19 @@ class Protocol(H11Protocol):
             else:
                 return
 
+    async def _count_chunk(self) -> None:
+        """Each costs the event loop 25 µs however small it is: a body of single bytes would cost it minutes.
+
+        Raises `Malformed`."""
+        self._chunks += 1
+        if self._chunks > MOST_CHUNKS:
+            raise Malformed(400, f"The body comes in over {MOST_CHUNKS} chunks: send larger ones, or a Content-Length.")
+        if self._chunks % _CHUNKS_A_TURN == 0:
+            await trio.lowlevel.checkpoint()
+
     async def _create_stream(self, request: h11.Request) -> None:
         """`Upgrade` is ignored, as RFC 9110 §7.8 allows: every request is an HTTP one."""
+        self._chunks = 0
         self.stream = HTTPStream(
             self.app,
             self.config,

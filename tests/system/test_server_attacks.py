@@ -9,6 +9,8 @@ import h2.connection
 import pytest
 from server_shell import GET, hello, respond, serving
 
+from daemon.front_end.protocol import MOST_CHUNKS
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -156,3 +158,15 @@ async def test_a_head_has_one_limit_however_it_arrives(size: int, status: int) -
             await client.send(head[:15_000])
             await shell.until_open(1)
             assert (await client.get(head[15_000:])).status == status
+
+
+async def test_a_body_in_thousands_of_tiny_chunks_is_refused() -> None:
+    async with serving(hello) as shell, shell.client() as client, shell.client() as other:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.send(head + b"1\r\nx\r\n" * MOST_CHUNKS + b"0\r\n\r\n")
+        assert (await client.answer()).body == b"POST / main %d" % MOST_CHUNKS
+        await client.send(head + b"1\r\nx\r\n" * 10_000)
+        answer = await client.answer()
+        assert answer.status == 400
+        assert b"chunks" in answer.body
+        assert (await other.get()).status == 200
