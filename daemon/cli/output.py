@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import chain
 from types import MappingProxyType
@@ -212,7 +213,13 @@ def _items(body: bytes) -> bytes:
     return b",".join(bytes(item) for item in msgspec.json.decode(body, type=Page).data)
 
 
+def for_a_terminal(document: bytes) -> bytes:
+    """The same JSON with escapes for what does not print: it allows C1 controls and bidirectional marks in strings."""
+    text = document.decode()
+    return "".join(c if c.isprintable() or c in "\n\t" else json.dumps(c)[1:-1] for c in text).encode()
+
+
 def _write(stream: TextIO, *parts: bytes) -> None:
     stream.flush()
-    stream.buffer.writelines(parts)
+    stream.buffer.writelines(map(for_a_terminal, parts) if stream.isatty() else parts)
     stream.buffer.flush()

@@ -14,7 +14,7 @@ from rich.console import Console
 from daemon.cli import output as output_module
 from daemon.cli.failure import Failure, Problem, failure
 from daemon.cli.narration import DemoFailed, Narrator, curl
-from daemon.cli.output import Output, cell, fitting, flat, objects, reach, show_record, show_rows
+from daemon.cli.output import Output, cell, fitting, flat, for_a_terminal, objects, reach, show_record, show_rows
 from daemon.cli.printable import printable
 
 JSON = st.recursive(
@@ -142,6 +142,13 @@ PAGES = [
 def test_json_of_one_page_is_the_answer_to_the_byte(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=True).listing(iter(PAGES[:1]), ["id"], whole=False)
     assert capsys.readouterr().out.encode() == PAGES[0] + b"\n"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_on_a_terminal_means_the_same_and_cannot_steer_it(text: str) -> None:
+    shown = for_a_terminal(msgspec.json.encode({"name": text})).decode()
+    assert shown.isprintable()
+    assert json.loads(shown) == {"name": text}
 
 
 def test_json_of_all_pages_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
