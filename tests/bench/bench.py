@@ -38,7 +38,7 @@ class Bench:
         return self.folder / str(next(self._numbers)) / "webhooks.db"
 
     async def bare(self, connections: int, requests: int, *, pinned: bool) -> bare_loop.Report:
-        """The bare loop against the same receiver."""
+        """The bare loop against the same receiver, as fast as it goes."""
         self.doing(f"bare loop, {connections} connections")
         message = messages.delivered(f"{self.nginx.url}/bare")
         job = bare_loop.Job(self.nginx.port, message, requests, connections)

@@ -27,6 +27,8 @@ _DEPTH = 60
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
+WAITING = (("", "waiting"),)
+
 
 class Sampler:
     def __init__(self) -> None:
@@ -36,14 +38,19 @@ class Sampler:
 
     def sample(self, signum: int, interrupted: FrameType | None) -> None:
         del signum
-        for thread, frame in sys._current_frames().items():
+        for thread, current in sys._current_frames().items():
+            frame: FrameType | None = current
             used = self._used(thread)
-            if used:
-                stack = _stack(interrupted if thread == self._main else frame)
-                self.seconds[str(thread), stack] += used / 1e9
+            if not used:
+                continue
+            if thread == self._main:
+                frame = interrupted
+            elif not self._used(thread):
+                frame = None
+            self.seconds[str(thread), _stack(frame)] += used / 1e9
 
     def _used(self, thread: int) -> int:
-        """Nanoseconds of CPU since the last sample; 0 at the first.
+        """Nanoseconds of CPU since the last look; 0 at the first. Two looks in a row tell whether it runs just now.
 
         The thread exists: whoever has a frame cannot end while we hold the interpreter."""
         now = time.clock_gettime_ns(time.pthread_getcpuclockid(thread))
@@ -56,6 +63,8 @@ class Sampler:
 
 
 def _stack(frame: FrameType | None) -> tuple[tuple[str, str], ...]:
+    if frame is None:
+        return WAITING
     stack: list[tuple[str, str]] = []
     while frame is not None and len(stack) < _DEPTH:
         stack.append((frame.f_code.co_filename, frame.f_code.co_name))

@@ -37,6 +37,7 @@ _RULES: tuple[tuple[str, str | None, str], ...] = (
     ("/trio/_core/", None, "schedule"),
 )
 _WAITING = {
+    ("", "waiting"),
     ("/threading.py", "wait"),
     ("/trio/_core/_thread_cache.py", "_work"),
     ("/trio/_core/_io_epoll.py", "get_events"),

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from tests.bench import stages
+from tests.bench.bare_loop import Report
 from tests.bench.delivering import Delivered, Plan, deliver
 from tests.bench.figures import Figure, Target
 
 if TYPE_CHECKING:
-    from tests.bench.bare_loop import Report
     from tests.bench.bench import Bench
 
 import msgspec
@@ -37,9 +37,11 @@ async def measure(bench: Bench) -> list[Figure]:
         for pinned in (True, False):
             plan = structs.replace(shape, events=bench.amount(shape.events), pinned=pinned)
             where = f"{name}, {'one core' if pinned else 'unpinned'}"
-            bare = await bench.bare(plan.connections, plan.deliveries, pinned=pinned)
+            before = await bench.bare(plan.connections, plan.deliveries, pinned=pinned)
             bench.doing(f"throughput: {where}")
             run = await deliver(bench, plan)
+            after = await bench.bare(plan.connections, plan.deliveries, pinned=pinned)
+            bare = Report((before.seconds + after.seconds) / 2, (before.cpu + after.cpu) / 2)
             throughput.append(_throughput(where, run, bare, plan))
             missing, twice, deliveries = missing + run.missing, twice + run.twice, deliveries + run.deliveries
             if pinned:
@@ -67,7 +69,7 @@ def _cost(name: str, run: Delivered, bare: Report, plan: Plan) -> Figure:
 async def _split(bench: Bench, plan: Plan, whole: Delivered) -> list[Figure]:
     bench.doing("cost: where the time goes")
     samples = bench.folder / "samples.json"
-    run = await deliver(bench, plan, samples)
+    run = await deliver(bench, structs.replace(plan, pinned=False), samples)
     shares = stages.split(_samples.decode(samples.read_bytes()))
     slower = f"{run.cpu_each / whole.cpu_each - 1:+.0%} under the sampler"
     return [
