@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BOUND = 120.0
-_CLOSING_BOUND = 3.0
+_CLOSING, _CLOSING_LATE = 3.0, 0.5
 
 
 class StorageStuck(Exception):
@@ -62,7 +63,7 @@ class Writer:
                 self._files.note()
 
         try:
-            return await self._in_thread(call, _BOUND)
+            return await self._in_thread(call, min(trio.current_time() + _BOUND, self._deadline))
         except sqlite3.Error as error:
             if not is_storage_fault(error):
                 raise
@@ -71,10 +72,14 @@ class Writer:
     async def close(self) -> None:
         """Close the file, bounded, cancelled or not. What has been committed stays, also if this does not end."""
         if not self._stuck:
-            await self._in_thread(self._connection.close, _CLOSING_BOUND)
+            now = trio.current_time()
+            with suppress(StorageStuck):
+                await self._in_thread(
+                    self._connection.close, min(now + _CLOSING, max(now + _CLOSING_LATE, self._deadline))
+                )
 
-    async def _in_thread(self, function: Callable[[], T], bound: float) -> T:
-        self._waiting = trio.CancelScope(shield=True, deadline=min(trio.current_time() + bound, self._deadline))
+    async def _in_thread(self, function: Callable[[], T], until: float) -> T:
+        self._waiting = trio.CancelScope(shield=True, deadline=until)
         with self._waiting:
             return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
         self._stuck = True

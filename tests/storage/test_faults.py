@@ -75,6 +75,25 @@ async def test_a_disk_that_does_not_answer_does_not_hold_up_a_stop(path: Path) -
     assert ends == ["unknown"]
 
 
+async def test_a_stop_that_runs_out_of_time_still_closes_the_file_and_is_no_bug(path: Path) -> None:
+    with trio.CancelScope() as scope:
+        async with running(path) as store:
+            acme = await store.tenant()
+            webhook = await store.webhook(acme)
+            await store.publish(acme)
+            (one,) = await store.claim(webhook)
+            with Locked(path):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(store.finish, webhook, succeeded(one))
+                    while store.actor.trouble() is None or store.actor._writer.busy:
+                        await trio.lowlevel.checkpoint()
+                    store.actor.close()
+                    store.actor.stop_by(trio.current_time())
+                    scope.cancel()
+    assert scope.cancelled_caught
+    assert not path.with_name(path.name + "-wal").exists()
+
+
 async def test_a_bug_in_an_actors_step_ends_the_store_and_nobody_waits_for_it(path: Path) -> None:
     nonsense = Progress(1, [cast("Finished", object())], [], [])
     ends: list[str] = []
