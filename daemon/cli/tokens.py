@@ -32,7 +32,10 @@ def tokens() -> None:
 @list_options
 @client_command
 def list_tokens(api: Api, output: Output, tenant: str, limit: int | None, cursor: str | None, whole: bool) -> None:
-    """All tokens of a tenant, newest first; their secrets are not known to the daemon."""
+    """All tokens of a tenant, newest first.
+
+    Without their texts: the daemon knows only their hashes.
+    """
     pages = api.pages(path("tenants", tenant, "tokens"), list_query(limit, cursor, whole), whole=whole)
     output.listing(pages, _COLUMNS, whole=whole)
 
