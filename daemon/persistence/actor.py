@@ -274,6 +274,7 @@ class Persistence:
             return
         with trio.move_on_after(pause):
             await self._closing.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     def _let_go(self) -> None:
         """Nobody is left waiting for an actor that has ended, however it ended."""
