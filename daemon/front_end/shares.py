@@ -21,14 +21,14 @@ T = TypeVar("T")
 LARGE: Final = 64 * 1024
 """Bytes; a body with more is large."""
 
-_LARGE_AT_A_TIME = 16
+_LARGE_AT_A_TIME = 32
 _READS_AT_A_TIME = 2
 _SOON = "Nothing was stored; send this again when some have been answered."
 
 
 class Shares:
     """Counts tenants' requests in progress, by the tenant's seq, until their answers have been sent: at most `requests`
-    of one tenant, 16 of those with large bodies or answers. Operators are not counted."""
+    of one tenant, 32 of those with large bodies or answers. Operators are not counted."""
 
     def __init__(self, requests: int) -> None:
         self._most = requests

@@ -21,7 +21,7 @@ async def test_large_bodies_of_one_tenant_are_bounded_and_do_not_hinder_another(
         head = (
             f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hostile}\r\nContent-Length: 300000\r\n\r\n"
         )
-        for _ in range(16):
+        for _ in range(32):
             stream = await stack.enter_async_context(await trio.open_tcp_stream(host, int(port)))
             await stream.send_all(head.encode() + b" " * 200_000)
         large = b" " * 100_000
@@ -47,7 +47,7 @@ async def test_large_answers_that_nobody_reads_count_until_their_connection_ends
         host, _, port = api.addresses["main"].rpartition(":")
         head = f"GET /v1/webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hostile}\r\n\r\n"
         async with AsyncExitStack() as stack:
-            for _ in range(20):
+            for _ in range(40):
                 sock = stack.enter_context(trio.socket.socket())
                 sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
                 await sock.connect((host, int(port)))

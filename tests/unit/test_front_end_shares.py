@@ -34,7 +34,7 @@ def test_large_bodies_over_a_tenants_share_are_refused_until_one_ends() -> None:
         share.grows_large()
         return share
 
-    held = [large(1) for _ in range(16)]
+    held = [large(1) for _ in range(32)]
     small = shares.of(1)
     with pytest.raises(Problem, match="backlog-full"):
         small.grows_large()
