@@ -149,7 +149,7 @@ _KINDS = (
         "backlog-full",
         503,
         "Backlog full",
-        "As many deliveries are waiting, or requests in progress, as the daemon keeps for one tenant. Nothing was stored.",
+        "As many deliveries wait, or requests are in progress, as one tenant may have. Nothing was stored.",
         "Try again after the seconds in the header Retry-After. If it stays so, look which webhooks are slow.",
         retry_after=5,
     ),
