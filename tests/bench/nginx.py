@@ -118,4 +118,4 @@ async def _worker(master: int, port: int) -> int:
         children = await trio.Path(f"/proc/{master}/task/{master}/children").read_text()
     except OSError:
         return 0
-    return int(children.split()[0])
+    return int((children.split() or ["0"])[0])
