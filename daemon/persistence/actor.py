@@ -21,7 +21,7 @@ from daemon.operations.logs import get_logger
 from daemon.persistence import acceptance, backlog, registry
 from daemon.persistence.commands import Command, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
-from daemon.persistence.housekeeping import LOOK_SECONDS, Housekeeping
+from daemon.persistence.housekeeping import Housekeeping
 from daemon.persistence.lanes import Lanes, Ticket
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
@@ -161,7 +161,7 @@ class Persistence:
                     self._under_way = taken
                     await self._commit(taken)
                 if not await self._keep_house() and not self._lanes and not self._closing.is_set():
-                    with trio.move_on_after(LOOK_SECONDS):
+                    with trio.move_on_after(self._housekeeping.pause(time.monotonic())):
                         await self._woken.receive()
         finally:
             self._closing.set()
@@ -200,7 +200,7 @@ class Persistence:
     async def _keep_house(self) -> bool:
         """Take the step that is due, if one is."""
         step = self._housekeeping.next(
-            time.monotonic(), busy=bool(self._lanes), waiting=lambda: self._backlog.of_tenants(self.registry.is_active)
+            time.monotonic(), waiting=lambda: self._backlog.of_tenants(self.registry.is_active)
         )
         if step is None:
             return False

@@ -22,7 +22,8 @@ Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""
 
 LOOK_SECONDS = 1.0
-_SWEEP_SECONDS_WHEN_BUSY = 0.05
+# Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
+_SECONDS_BETWEEN_SWEEPS = 0.025
 _OLDEST = """
 SELECT min(d.created) FROM json_each(?) j JOIN deliveries d ON d.seq = (
     SELECT q.seq FROM deliveries q JOIN webhooks w ON w.seq = q.webhook
@@ -51,10 +52,16 @@ class Housekeeping:
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
-    def next(self, now: float, *, busy: bool, waiting: Callable[[], list[int]]) -> Step | None:
+    def pause(self, now: float) -> float:
+        """How long there is nothing to do, in seconds, if nothing is committed."""
+        if self._cancelling or self._removing:
+            return max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now)
+        return LOOK_SECONDS
+
+    def next(self, now: float, waiting: Callable[[], list[int]]) -> Step | None:
         """The step to take now, if one is due.
 
-        `busy`: commands wait, so sweeps hold back. `waiting`: the webhooks with a backlog.
+        `waiting`: the webhooks with a backlog.
         A step raises sqlite3.Error, and is then due again."""
         if self._checkpoints.due:
             return self._checkpoint
@@ -62,7 +69,7 @@ class Housekeeping:
             self._looked = now
             webhooks = waiting()
             return lambda: self._look(webhooks)
-        if busy and now - self._swept < _SWEEP_SECONDS_WHEN_BUSY:
+        if now - self._swept < _SECONDS_BETWEEN_SWEEPS:
             return None
         if self._cancelling:
             self._swept = now

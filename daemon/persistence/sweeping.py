@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator, Iterable
 
-ROWS = 500
+ROWS = 100
 _CANCELLED = """
 SELECT json_group_array(json_array(seq, tenant, webhook, id, event, event_type)) FROM (
     SELECT d.seq, t.id AS tenant, w.id AS webhook, d.id, e.id AS event, d.event_type
