@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 IDLE_CLIENTS = int(os.environ.get("IDLE_CLIENTS", "2000"))
 # What the test and the daemon need of descriptors beside those.
 OTHER_DESCRIPTORS = 500
-SOON = 5
+SOON = 10
 
 
 @contextmanager

@@ -27,6 +27,10 @@ class AppendOnly:
         path.touch()
         self._offset = 0
 
+    def length(self) -> int:
+        """In bytes."""
+        return self.path.stat().st_size
+
     def new_lines(self) -> list[list[str]]:
         """The words of each line that has come since the last call."""
         with self.path.open("rb") as file:

@@ -109,8 +109,11 @@ class Torture:
             nursery.cancel_scope.cancel()
 
     async def load(self, *, shortest: float = 0, longest: float = LONGEST_LOAD) -> None:
-        """Publish and redeliver, and return at a random moment while that goes on."""
+        """Publish and redeliver, and return at a random moment while that goes on, mostly when POSTs have arrived."""
+        arrived = self._ledger.length()
         await self._publisher.tell("load", self.daemon.base_url)
+        if self.choice.random() < 0.8:
+            await eventually(lambda: self._grown(arrived), "a POST arrived", within=SETTLES_WITHIN)
         await _lives_on(self.daemon, self.choice.uniform(shortest, longest))
 
     async def end(self, ending: signal.Signals) -> set[str]:
@@ -150,6 +153,9 @@ class Torture:
 
         await eventually(all_finished, "every delivery finished", within=SETTLES_WITHIN)
         return await trio.to_thread.run_sync(rows, self.database)
+
+    async def _grown(self, length: int) -> bool:
+        return self._ledger.length() > length
 
     def reckon(self, records: list[Row], explained: frozenset[str] = EXPLAINED) -> Reckoning:
         """Compare the three ledgers. Raises AssertionError when they disagree."""
