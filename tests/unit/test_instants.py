@@ -1,14 +1,17 @@
-"""Times as people give them: the way that skips the work for a time in our own form agrees with the way that does it."""
+"""A time in our own form takes a shorter way: it must come to the same as the long one."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.instants import normalised
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @given(st.datetimes())
