@@ -36,6 +36,8 @@ class Journal:
                 event_id=delivery.event,
                 event_type=delivery.event_type,
                 redelivery=delivery.redelivery,
+                status=outcome.status,
+                reason="The daemon stopped during the attempt.",
             )
             return
         self._counters.attempt(outcome)

@@ -7,6 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from daemon.persistence.database import UnusableDatabase, advice
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -21,10 +23,13 @@ def exclusive(database: Path) -> Generator[None]:
     """Hold the lock. The kernel drops it when the process dies, so the file itself is left in place: removing it
     would let two daemons lock two files of one name. A link to a database is that database.
 
-    Raises `DatabaseLocked`, OSError."""
+    Raises `DatabaseLocked`, `UnusableDatabase` (no lock file can be made there)."""
     real = database.resolve()
     path = real.with_name(real.name + ".lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnusableDatabase(advice(database, error)) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

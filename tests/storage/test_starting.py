@@ -134,6 +134,11 @@ def test_a_link_to_the_database_is_the_same_database(path: Path, tmp_path: Path)
         pass
 
 
+def test_a_lock_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UnusableDatabase, match=r"storage\.path"), exclusive(tmp_path / "missing" / "test.db"):
+        pass
+
+
 def test_a_second_process_cannot_take_the_lock_until_the_first_is_gone(path: Path) -> None:
     code = (
         "import sys, pathlib; from daemon.persistence.lock import *\n"
