@@ -19,10 +19,11 @@ class UnusableDatabase(Exception):
 
 
 def advice(path: Path, error: Exception) -> str:
-    """What an operator is told of an error that keeps the daemon from starting on this file."""
+    """What an operator is told of an error that keeps the daemon from starting on this file: short, for a log line."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
     return (
-        f"Cannot use {path} as the database: {error}. If the file is damaged, put a backup in its place; "
-        "else check that storage.path names a file this user may write, in a folder it may write."
+        f"{path}: {why}. storage.path must name a file this user may write, in a folder it may write; "
+        "if the file is damaged, put a backup in its place."
     )
 
 
@@ -67,30 +68,30 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def _refuse_anothers_wal(path: Path) -> None:
     """SQLite would delete the WAL beside a database that is gone, all that may be left of that, and would apply it to
     a backup put in its place, which is no database afterwards. Raises `UnusableDatabase`."""
-    wal = path.with_name(path.name + "-wal")
+    real = path.resolve()
+    wal = real.with_name(real.name + "-wal")
     try:
-        size = wal.stat().st_size
-    except FileNotFoundError:
+        size = wal.stat().st_size if wal.exists() else None
+        versions = _versions(real) if real.exists() else b""
+    except OSError as error:
+        raise UnusableDatabase(advice(path, error)) from error
+    if size is None:
         return
-    except OSError as error:
-        raise UnusableDatabase(advice(path, error)) from error
-    try:
-        with path.open("rb") as file:
-            versions = file.read(20)[18:]
-    except FileNotFoundError:
-        versions = b""
-    except OSError as error:
-        raise UnusableDatabase(advice(path, error)) from error
     if not versions:
         raise UnusableDatabase(
             f"{path} is missing or empty, but its {wal.name} is there: put the database back, "
             "or move that file away to start with an empty one."
         )
-    # https://www.sqlite.org/fileformat2.html#file_format_version_numbers: 1 in a backup, 2 in what a daemon has opened.
-    if size and versions == b"\1\1":
+    if size and versions == b"\1\1":  # 2 in what a daemon has opened
         raise UnusableDatabase(
             f"{path} is a backup, and {wal.name} belongs to the database that was there before: move that file away."
         )
+
+
+def _versions(database: Path) -> bytes:
+    """https://www.sqlite.org/fileformat2.html#file_format_version_numbers; empty if the file is. Raises OSError."""
+    with database.open("rb") as file:
+        return file.read(20)[18:]
 
 
 def _connect(uri: str) -> sqlite3.Connection:
