@@ -113,21 +113,37 @@ def overwrite(database: Path) -> None:
         file.write(os.urandom(database.stat().st_size - PAGE))
 
 
-@pytest.mark.parametrize("damage", [delete, replace, empty, halve, overwrite])
+@pytest.mark.parametrize("damage", [delete, replace, empty, halve])
 async def test_a_database_damaged_in_use_accepts_nothing_more(
     damage: Callable[[Path], None], daemons: Daemons, receivers: Receivers
 ) -> None:
     daemon, acme, _ = await filled(daemons, receivers)
     checkpoint(daemon.database)
+    await acme.finished(await acme.publish(session_event("before")))
     damage(daemon.database)
     await refused(acme, "later")
     await refused(acme, "later")
+    await daemon.log.wait("storage.failing")
     assert (await daemon.caller(None).request("GET", "/readyz")).status_code == 503
     assert (await daemon.caller(None).request("GET", "/healthz")).status_code == 200
-    await daemon.log.wait("storage.failing")
     daemon.kill()
     await daemon.exit_code()
     assert len(daemon.log.of("storage.failing")) == 1
+    assert "Traceback" not in daemon.log.tail()
+
+
+async def test_damage_is_told_when_it_is_met_and_nothing_is_accepted_on_it(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    checkpoint(daemon.database)
+    overwrite(daemon.database)
+    await refused(acme, "later")
+    assert "malformed" in (await daemon.log.wait("storage.failing"))["reason"]
+    await refused(acme, "later")
+    listing = await acme.request("GET", "/v1/deliveries")
+    assert (listing.status_code, listing.json()["type"]) == (503, "/problems/storage-unavailable")
+    assert (await daemon.caller(None).request("GET", "/healthz")).status_code == 200
     assert "Traceback" not in daemon.log.tail()
 
 
