@@ -8,7 +8,7 @@ BENCH ?=
 ROUNDS ?= 200
 SEED ?=
 
-.PHONY: demo run test torture check bench lock clean
+.PHONY: demo run test torture closing-peers check bench lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -22,6 +22,10 @@ test: $(VENV)/.development
 torture: $(VENV)/.development
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) IDLE_CLIENTS=10000 $(BIN)/pytest -s \
 		tests/system/test_torture.py tests/system/test_exhaustion.py
+
+# Ten times as many deliveries to peers that close idle connections; over a link with delay that needs root.
+closing-peers: $(VENV)/.development
+	CLOSING_PEERS_TIMES=10 $(BIN)/pytest -s tests/system/test_transport_closing_peers.py
 
 check: $(VENV)/.development
 	$(BIN)/ruff check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.egress.url import ParsedTarget
+
+_OURS: Final = frozenset((b"host", b"content-length"))
 
 
 def request_head(target: ParsedTarget, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -27,13 +29,17 @@ def serialise(request: httpx.Request, target: ParsedTarget) -> bytes:
         raise ValueError("only a POST whose body is bytes can be sent")
     body = b"".join(stream)
     length = b"content-length: %d\r\n" % len(body)
-    own = [header for header in request.headers.raw if header[0].lower() not in (b"host", b"content-length")]
     head: bytes = request.extensions.get("head") or request_head(target, ())
-    return b"".join((head, _lines(own), length, b"\r\n", body))
+    return b"".join((head, _lines(request.headers.raw, without=_OURS), length, b"\r\n", body))
 
 
-def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
-    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
+def _lines(headers: Sequence[tuple[bytes, bytes]], *, without: frozenset[bytes] = frozenset()) -> bytes:
+    lines: list[bytes] = []
+    for written, value in headers:
+        name = written.lower()
+        if name not in without:
+            lines.append(b"%b: %b\r\n" % (name, value))
+    joined = b"".join(lines)
+    if joined.count(b"\n") != len(lines) or joined.count(b"\r") != len(lines):
         raise ValueError("a header would break its line")
-    return lines
+    return joined
