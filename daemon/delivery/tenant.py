@@ -134,10 +134,9 @@ class TenantActor:
             unused += claim.limit - got[claim.webhook]
         if unused:
             self._means.give(self._tenant, unused)
-        for endpoint in progressed.endpoints.values():
-            self._prepare(endpoint)
+        targets = {seq: self._prepared(endpoint) for seq, endpoint in progressed.endpoints.items()}
         for delivery in progressed.claimed:
-            self._begin(delivery, self._targets[delivery.webhook])
+            self._begin(delivery, targets[delivery.webhook])
         for endpoint, delivery, postponed in step.postponed:
             if delivery.seq not in progressed.postponed:
                 continue
@@ -147,14 +146,15 @@ class TenantActor:
             if finished.delivery.seq in progressed.recorded:
                 self._means.journal.recorded(finished.delivery, endpoint, finished.outcome)
 
-    def _prepare(self, endpoint: Endpoint) -> None:
+    def _prepared(self, endpoint: Endpoint) -> Target:
         known = self._targets.get(endpoint.seq)
         if known is not None and known.endpoint == endpoint:
-            return
+            return known
         if known is None and len(self._targets) >= _TARGETS:
             # Webhooks come and go while a busy actor lives for ever; it is cheap to prepare the rest again.
             del self._targets[next(iter(self._targets))]
-        self._targets[endpoint.seq] = Target(endpoint)
+        target = self._targets[endpoint.seq] = Target(endpoint)
+        return target
 
     def _begin(self, delivery: Claimed, target: Target) -> None:
         self._running += 1

@@ -284,3 +284,18 @@ async def test_while_storage_stalls_unrecorded_outcomes_are_bounded_and_none_is_
         await stage.settled()
         assert stage.store.count("succeeded") == 800
         assert len(stage.network.requests) == 800
+
+
+@pytest.mark.parametrize("slots", [64, 500])
+async def test_a_tenant_may_have_more_webhooks_at_work_than_are_kept_ready(
+    autojump_clock: MockClock, slots: int
+) -> None:
+    async with running(DeliverySettings(max_concurrent_per_tenant=slots)) as stage:
+        webhooks = range(1, 501)
+        for webhook in webhooks:
+            stage.store.add_webhook(1, webhook)
+        for step in (1, 7, 3):
+            for number in webhooks:
+                stage.publish(number * step % 500 + 1)
+        await stage.settled()
+        assert stage.store.count("succeeded") == 1500
