@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from daemon.egress.policy import OWN
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from daemon.egress.policy import Address, AddressPolicy
     from daemon.egress.url import ParsedTarget
+
+_ASK_THE_OPERATOR: Final = "ask the operator to open its network with the setting"
 
 
 def refuse_literal(target: ParsedTarget, policy: AddressPolicy, tenant: str) -> str | None:
@@ -21,10 +23,10 @@ def refuse_literal(target: ParsedTarget, policy: AddressPolicy, tenant: str) -> 
     if reason is None:
         return None
     if reason == OWN:
-        return f"{target.host}:{target.port} is this daemon's own address; no setting opens it."
+        return f"{target.host} port {target.port} is this daemon itself, which no setting opens. Use another address."
     return (
-        f"{target.host} is not a public address ({reason}). "
-        "The operator can open it with the setting egress.allow, or for one tenant with egress.tenants."
+        f"{target.host} is not a public address ({reason}). Use a public one, or {_ASK_THE_OPERATOR} egress.allow, "
+        f"or for this tenant alone with egress.tenants.{tenant}.allow."
     )
 
 
@@ -39,6 +41,6 @@ def refuse_addresses(
     if all(policy.refusal(address, target.port, tenant) is None for address in addresses):
         return None
     return (
-        f"{target.host} does not resolve to public addresses only. "
-        "The operator can open others with the setting egress.allow, or for one tenant with egress.tenants."
+        f"{target.host} does not resolve to public addresses only. Let it, or {_ASK_THE_OPERATOR} egress.allow, "
+        f"or for this tenant alone with egress.tenants.{tenant}.allow."
     )
