@@ -66,12 +66,25 @@ _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effe
 }
 
 
-class StorageFailed(Exception):
-    """The storage could not do it. `unknown`: the failure came so late that the work may be on disk all the same."""
+_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-    def __init__(self, why: str, *, unknown: bool = False) -> None:
+
+class StorageFailed(Exception):
+    """The storage could not do it. `unknown`: the failure came so late that the work may be on disk all the same.
+    `damaged`: waiting does not cure it."""
+
+    def __init__(self, why: str, *, unknown: bool = False, damaged: bool = False) -> None:
         super().__init__(why)
         self.unknown = unknown
+        self.damaged = damaged
+
+    @classmethod
+    def by(cls, error: sqlite3.Error, *, unknown: bool = False) -> StorageFailed:
+        """The failure that a storage fault is."""
+        why = f"{error} ({error.sqlite_errorname})"
+        if error.sqlite_errorcode & 0xFF not in _DAMAGE_CODES:
+            return cls(why, unknown=unknown)
+        return cls(f"{why}: stop the daemon and put a backup in its place", unknown=unknown, damaged=True)
 
     def refusal(self) -> Refusal:
         """What those are told who had asked for the work."""
@@ -106,7 +119,7 @@ def execute(
         _roll_back(db)
         if isinstance(error, sqlite3.Error) and is_storage_fault(error):
             unsynced = error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC
-            raise StorageFailed(f"{error} ({error.sqlite_errorname})", unknown=committing and unsynced) from error
+            raise StorageFailed.by(error, unknown=committing and unsynced) from error
         raise
     return Executed(answers, effects)
 

@@ -36,6 +36,7 @@ class Writer:
         self._waiting = trio.CancelScope()
         self._deadline = math.inf
         self._stuck = False
+        self._damage: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -56,6 +57,8 @@ class Writer:
         end (it may yet do what it was to do), and whatever a bug raises."""
 
         def call() -> T:
+            if self._damage is not None:
+                raise StorageFailed(self._damage)
             self._files.check()
             try:
                 return function(self._connection)
@@ -67,7 +70,17 @@ class Writer:
         except sqlite3.Error as error:
             if not is_storage_fault(error):
                 raise
-            raise StorageFailed(f"{error} ({error.sqlite_errorname})") from error
+            failure = StorageFailed.by(error)
+            self._remember(failure)
+            raise failure from error
+        except StorageFailed as failure:
+            self._remember(failure)
+            raise
+
+    def _remember(self, failure: StorageFailed) -> None:
+        """Other pages may be sound still, but nothing is written any more to a file that is known to be damaged."""
+        if failure.damaged:
+            self._damage = str(failure)
 
     async def close(self) -> None:
         """Close the file, bounded, cancelled or not. What has been committed stays, also if this does not end."""

@@ -107,10 +107,18 @@ def halve(database: Path) -> None:
     os.truncate(database, database.stat().st_size // 2)
 
 
-def overwrite(database: Path) -> None:
+def overwrite(database: Path, table: str | None = None) -> None:
+    """All but the first page, or those of a table and its indices alone."""
+    if table is None:
+        pages = set(range(2, database.stat().st_size // PAGE + 1))
+    else:
+        with closing(sqlite3.connect(database)) as db:
+            found = db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND rootpage", (table,))
+            pages = {page for (page,) in found}
     with database.open("r+b") as file:
-        file.seek(PAGE)
-        file.write(os.urandom(database.stat().st_size - PAGE))
+        for page in pages:
+            file.seek((page - 1) * PAGE)
+            file.write(os.urandom(PAGE))
 
 
 @pytest.mark.parametrize("damage", [delete, replace, empty, halve])
@@ -132,18 +140,23 @@ async def test_a_database_damaged_in_use_accepts_nothing_more(
     assert "Traceback" not in daemon.log.tail()
 
 
-async def test_damage_is_told_when_it_is_met_and_nothing_is_accepted_on_it(
-    daemons: Daemons, receivers: Receivers
-) -> None:
+async def test_a_database_found_damaged_accepts_nothing_more(daemons: Daemons, receivers: Receivers) -> None:
     daemon, acme, _ = await filled(daemons, receivers)
     checkpoint(daemon.database)
-    overwrite(daemon.database)
+    overwrite(daemon.database, "deliveries")
     await refused(acme, "later")
-    assert "malformed" in (await daemon.log.wait("storage.failing"))["reason"]
-    await refused(acme, "later")
+    said = await daemon.log.wait("storage.failing")
+    assert "malformed" in said["reason"]
+    assert "backup" in said["reason"]
+    answer = await daemon.operator().request("POST", "/v1/tenants", {"id": "globex"})
+    assert answer.status_code == 503, "the tenants' own pages are sound"
+    assert (await daemon.caller(None).request("GET", "/readyz")).status_code == 503
+    assert (await daemon.caller(None).request("GET", "/healthz")).status_code == 200
     listing = await acme.request("GET", "/v1/deliveries")
     assert (listing.status_code, listing.json()["type"]) == (503, "/problems/storage-unavailable")
-    assert (await daemon.caller(None).request("GET", "/healthz")).status_code == 200
+    daemon.kill()
+    await daemon.exit_code()
+    assert not daemon.log.of("storage.recovered")
     assert "Traceback" not in daemon.log.tail()
 
 
