@@ -10,6 +10,7 @@ from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import Claimed, Endpoint, Finished, LastDelivery
 from daemon.persistence.commands import Progress, Progressed
+from daemon.persistence.rows import Report
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,9 +41,7 @@ SELECT
 _WRITE = """
 UPDATE deliveries SET
     status = j.value ->> 1, started = j.value ->> 2, finished = j.value ->> 3, url = coalesce(j.value ->> 4, url),
-    status_code = j.value ->> 5, error = j.value ->> 6, error_detail = j.value ->> 7, timings = j.value ->> 8,
-    remote_address = j.value ->> 9, reused_connection = j.value ->> 10, response_headers = j.value ->> 11,
-    response_body = j.value ->> 12, response_body_truncated = j.value ->> 13
+    status_code = j.value ->> 5, error = j.value ->> 6, report = j.value ->> 7
 FROM json_each(?) j WHERE deliveries.seq = j.value ->> 0
 """
 _COUNT = """
@@ -141,7 +140,6 @@ def _look(db: sqlite3.Connection, seqs: list[int], commands: Sequence[Progress],
 
 def _outcome_row(finished: Finished) -> tuple[object, ...]:
     outcome = finished.outcome
-    headers = outcome.response_headers
     return (
         finished.delivery.seq,
         outcome.status,
@@ -150,14 +148,15 @@ def _outcome_row(finished: Finished) -> tuple[object, ...]:
         None,  # the URL was recorded by the claim
         outcome.status_code,
         outcome.error,
-        outcome.error_detail,
-        msgspec.json.encode(outcome.timings).decode(),
-        outcome.remote_address,
-        outcome.reused_connection,
-        None if headers is None else msgspec.json.encode(headers).decode(),
-        # SQLite's JSON text ends at a NUL; like other bytes that are no text it becomes U+FFFD.
-        None if outcome.response_body is None else outcome.response_body.replace("\0", "\ufffd"),
-        outcome.response_body_truncated,
+        Report(
+            outcome.error_detail,
+            outcome.timings,
+            outcome.remote_address,
+            outcome.reused_connection,
+            outcome.response_headers,
+            outcome.response_body,
+            outcome.response_body_truncated,
+        ),
     )
 
 

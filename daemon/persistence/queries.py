@@ -100,7 +100,9 @@ def deliveries(db: sqlite3.Connection, chosen: DeliveryFilter, limit: int | None
         where.add("d.created >= ?", chosen.since)
     if chosen.until is not None:
         where.add("d.created < ?", chosen.until)
-    return [rows.delivery(row) for row in _page(db, rows.SUMMARY, rows.DELIVERY_TABLES, "d", where, limit, before)]
+    return [
+        rows.delivery_summary(row) for row in _page(db, rows.DELIVERY, rows.DELIVERY_TABLES, "d", where, limit, before)
+    ]
 
 
 def event(db: sqlite3.Connection, id: str, tenant: int | None) -> Event | None:
@@ -116,7 +118,8 @@ def event_deliveries(db: sqlite3.Connection, event_seq: int) -> list[Delivery]:
     where = _Where()
     where.add("d.event = ?", event_seq)
     return [
-        rows.delivery(row) for row in _page(db, rows.SUMMARY, rows.DELIVERY_TABLES, "d", where, _MOST_OF_AN_EVENT, None)
+        rows.delivery_summary(row)
+        for row in _page(db, rows.DELIVERY, rows.DELIVERY_TABLES, "d", where, _MOST_OF_AN_EVENT, None)
     ]
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import LastDelivery
+from daemon.persistence.rows import Report
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,9 +51,9 @@ def recover(db: sqlite3.Connection, now: int) -> Recovered:
         _set_last_delivery(db, now, waiting_too=bool(copy))
         condition = "status IN ('sending', 'pending')" if copy else "status = 'sending'"
         changed = db.execute(
-            f"""UPDATE deliveries SET status = 'interrupted', finished = ?, error_detail = ?
+            f"""UPDATE deliveries SET status = 'interrupted', finished = ?, report = ?
                 WHERE finished IS NULL AND {condition} AND {_NOT_CANCELLED}""",
-            (now, _COPY_DETAIL if copy else _DETAIL),
+            (now, msgspec.json.encode(Report(_COPY_DETAIL if copy else _DETAIL)).decode()),
         ).rowcount
         db.execute("UPDATE meta SET value = 0 WHERE key = 'copy'")
         db.execute("COMMIT")

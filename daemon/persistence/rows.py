@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Struct, structs
 
 from daemon.model import Delivery, Event, LastDelivery, Permission, Tenant, Timings, Token, Webhook
 
@@ -17,19 +18,35 @@ WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created
 EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload"
 # A row that a deactivation has cancelled shows it at once, long before a sweep rewrites it.
 STATUS = "CASE WHEN d.status = 'pending' AND d.seq <= w.cancelled_through THEN 'cancelled' ELSE d.status END"
-SUMMARY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, w.url), {STATUS}, d.created, d.started,
-    d.finished, d.status_code, d.error, d.error_detail, d.timings, d.remote_address,
-    d.reused_connection, d.redelivery_of"""
-DELIVERY = f"{SUMMARY}, d.response_headers, d.response_body, d.response_body_truncated"
+DELIVERY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, w.url), {STATUS}, d.created, d.started,
+    d.finished, d.status_code, d.error, d.redelivery_of, d.report"""
 # CROSS JOIN keeps SQLite from starting a page of deliveries at any other table.
 DELIVERY_TABLES = "deliveries d CROSS JOIN webhooks w ON w.seq = d.webhook CROSS JOIN events e ON e.seq = d.event"
 
 _strings = msgspec.json.Decoder(tuple[str, ...])
 _permissions = msgspec.json.Decoder(tuple[Permission, ...])
 _last = msgspec.json.Decoder(LastDelivery)
-_timings = msgspec.json.Decoder(Timings)
-_headers = msgspec.json.Decoder(dict[str, str])
-_NO_TIMINGS = Timings()
+
+
+class Summary(Struct, frozen=True, omit_defaults=True):
+    """What a list shows of how an attempt went."""
+
+    error_detail: str | None = None
+    timings: Timings = Timings()
+    remote_address: str | None = None
+    reused_connection: bool = False
+
+
+class Report(Summary, frozen=True, omit_defaults=True):
+    """All that is kept of how an attempt went, beside what has a column of its own."""
+
+    response_headers: dict[str, str] | None = None
+    response_body: str | None = None
+    response_body_truncated: bool = False
+
+
+_summary = msgspec.json.Decoder(Summary)
+_report = msgspec.json.Decoder(Report)
 
 
 def tenant(row: Row) -> Tenant:
@@ -66,16 +83,14 @@ def event(row: Row) -> Event:
 
 
 def delivery(row: Row) -> Delivery:
-    """From `SUMMARY` or `DELIVERY` columns; a summary has neither the response's headers nor its body."""
-    (*head, timings, remote_address, reused, redelivery_of) = row[:18]
-    headers, body, truncated = row[18:] or (None, None, None)
-    return Delivery(
-        *head,
-        timings=_NO_TIMINGS if timings is None else _timings.decode(timings),
-        remote_address=remote_address,
-        reused_connection=bool(reused),
-        redelivery_of=redelivery_of,
-        response_headers=None if headers is None else _headers.decode(headers),
-        response_body=body,
-        response_body_truncated=bool(truncated),
-    )
+    return _delivery(row, Report() if row[-1] is None else _report.decode(row[-1]))
+
+
+def delivery_summary(row: Row) -> Delivery:
+    """Neither the response's headers nor its body: they are not even decoded."""
+    return _delivery(row, Summary() if row[-1] is None else _summary.decode(row[-1]))
+
+
+def _delivery(row: Row, report: Summary) -> Delivery:
+    (*head, redelivery_of, _) = row
+    return Delivery(*head, redelivery_of=redelivery_of, **structs.asdict(report))
