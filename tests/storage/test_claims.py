@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from daemon.events import PING
-from daemon.model import Outcome
+from daemon.model import Finished, Outcome
 from daemon.persistence import queries
 from daemon.persistence.commands import Claim, DeleteWebhook, Ping, Progress, Redeliver, RemoveTenant, UpdateTenant
 from daemon.persistence.commands import UpdateWebhook as Update
@@ -109,6 +109,19 @@ async def test_the_second_outcome_of_a_delivery_changes_nothing_and_is_not_recor
     assert await store.finish(webhook, failed(one)) == frozenset()
     assert await statuses(store, webhook) == ["succeeded"]
     assert (await read_webhook(store, webhook)).delivery_attempts == 0
+
+
+async def test_an_answer_is_kept_to_the_letter_whatever_text_it_is(store: Store) -> None:
+    acme = await store.tenant()
+    webhook = await store.webhook(acme)
+    await store.publish(acme)
+    (one,) = await store.claim(webhook)
+    body, headers = 'a\0b "\\u0000" \u2028 \U0001f600 \ufffd', {"x-text": 'é "quoted"\t'}
+    outcome = Outcome("failed", 1, 2, 500, "http_status", response_headers=headers, response_body=body)
+    await store.finish(webhook, Finished(one, outcome))
+    found = await store.actor.read(queries.delivery, one.id, acme.seq)
+    assert found is not None
+    assert (found.response_body, found.response_headers) == (body, headers)
 
 
 async def test_what_is_put_back_waits_again_and_is_claimed_again(store: Store) -> None:
