@@ -12,6 +12,67 @@ if TYPE_CHECKING:
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
+SPELLINGS = (
+    *("127.0.0.1", "127.0.0.1.", "2130706433", "2130706433.", "0x7f000001", "0X7F.1", "017700000001", "0177.0.0.1"),
+    *(
+        "127.1",
+        "127.0.1",
+        "0",
+        "0.0.0.0",
+        "0x0",
+        "127。0。0。1",
+        "127.0.0\uff0e1",
+        "①②⑦.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",
+    ),
+    *(
+        "[::1]",
+        "[::]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:127.0.0.1]",
+        "[::FFFF:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+    ),
+    *(
+        "[2002:7f00:1::]",
+        "[fe80::1%25eth0]",
+        "[fe80::1%eth0]",
+        "[::1",
+        "::1",
+        "[127.0.0.1]",
+        "user@127.0.0.1",
+        "@127.0.0.1",
+    ),
+    *(
+        "example.com@127.0.0.1",
+        "127.0.0.1\\@example.com",
+        "%31%32%37.0.0.1",
+        "127.0.0.1%00.example",
+        "127.0.0.1\0.example",
+    ),
+    *(
+        "127.0.0.1\r\n.example",
+        "example.com\r\nHost: other",
+        "169.254.169.254",
+        "0xA9FEA9FE",
+        "2852039166",
+        "[fd00:ec2::254]",
+    ),
+)
+
+
+async def test_no_spelling_of_a_forbidden_host_can_be_registered(daemons: Daemons) -> None:
+    daemon = await daemons.start({"egress": {"allow": []}})
+    caller = await daemon.tenant()
+    for host in SPELLINGS:
+        for url in (f"http://{host}/hook", f"HTTPS://{host}:8080/hook"):
+            refused = await caller.request("POST", "/v1/webhooks", {"url": url})
+            assert refused.status_code == 422, url
+            assert refused.json()["type"] in ("/problems/blocked-address", "/problems/invalid"), url
+            assert refused.json()["errors"][0]["pointer"] == "/url", url
+    assert await caller.ask("GET", "/v1/webhooks") == {"data": [], "next": None}
+
 
 async def test_registration_ping_and_delivery_refuse_an_address_in_the_same_words(
     daemons: Daemons, receivers: Receivers
