@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Origin = tuple[str, str, int]
 
 MAX_BODY: Final = 64 * 1024
+# What may arrive for such a body: chunk sizes, chunk extensions and trailers can be endless while the body is not.
+MAX_FRAMED_BODY: Final = 2 * MAX_BODY
 BODY_SECONDS: Final = 2.0
 
 
@@ -130,7 +132,8 @@ class Connection:
         reader = self.reader
         exchange.phase = "body"
         scope.deadline = min(scope.deadline, trio.current_time() + BODY_SECONDS)
-        while not reader.complete and not reader.broken and reader.seen <= MAX_BODY:
+        received = 0
+        while not (reader.complete or reader.broken or reader.seen > MAX_BODY or received > MAX_FRAMED_BODY):
             try:
                 data = await self._wire.receive()
             except OSError:
@@ -138,6 +141,7 @@ class Connection:
             if not data:
                 reader.end()
                 return
+            received += len(data)
             reader.feed(data)
 
 
