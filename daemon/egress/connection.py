@@ -10,6 +10,7 @@ from daemon.egress.faults import EgressError, LocalFault, is_local
 from daemon.egress.response import Malformed, ResponseReader
 
 if TYPE_CHECKING:
+    from daemon.egress.deadlines import Deadlines
     from daemon.egress.exchange import Exchange
     from daemon.egress.wire import Wire
 
@@ -23,6 +24,10 @@ BODY_SECONDS: Final = 2.0
 
 class Stale(Exception):
     """A kept connection turned out to be closed before a byte of the request left."""
+
+
+class Late(Exception):
+    """The attempt's deadline passed before a final head was read."""
 
 
 class Connection:
@@ -49,12 +54,14 @@ class Connection:
         self._wire.close()
         self.reader.close()
 
-    async def request(self, message: bytes, exchange: Exchange, keep: int, scope: trio.CancelScope) -> None:
+    def expire(self) -> None:
+        self._wire.wake()
+
+    async def request(self, message: bytes, exchange: Exchange, keep: int, deadlines: Deadlines) -> None:
         """Sends `message` and reads the response into `reader`, keeping `keep` bytes of its body.
 
-        Returns once the final head is read and the body is too, or its bounds are reached (64 KiB, 2 s, `scope`'s
-        deadline, which it may bring forward). Raises EgressError before that head; Stale or LocalFault if not one byte
-        was written; Cancelled by `scope`, also during the body: `reader.status` tells."""
+        Returns once the final head is read and the body is too, or its bounds are reached (64 KiB, 2 s, the attempt's
+        deadline). Raises EgressError or Late before that head; Stale or LocalFault if not one byte was written."""
         wire = self._wire
         self.reader.begin(keep)
         exchange.phase = "send"
@@ -70,13 +77,24 @@ class Connection:
             raise EgressError("send_failed", f"{self.remote} closed the connection before the request.") from None
         exchange.wrote = True
         if sent < len(message):
-            await self._send_and_read_head(memoryview(message)[sent:], exchange)
+            with trio.CancelScope(deadline=exchange.deadline):
+                await self._send_and_read_head(memoryview(message)[sent:], exchange)
+            if not self.reader.status:
+                raise Late
         else:
             exchange.phase = "head"
-            await self._read_head(exchange)
+            tick = deadlines.watch(self, exchange.deadline)
+            try:
+                await self._read_head(exchange)
+            except trio.ClosedResourceError:
+                raise Late from None
+            finally:
+                deadlines.forget(self, tick)
         exchange.status = self.reader.status
         if not self.reader.complete:
-            await self._read_body(exchange, scope)
+            exchange.phase = "body"
+            with trio.CancelScope(deadline=min(exchange.deadline, trio.current_time() + BODY_SECONDS)):
+                await self._read_body()
 
     async def _read_head(self, exchange: Exchange) -> None:
         reader = self.reader
@@ -128,10 +146,8 @@ class Connection:
         self._unsent = False
         exchange.phase = "head"
 
-    async def _read_body(self, exchange: Exchange, scope: trio.CancelScope) -> None:
+    async def _read_body(self) -> None:
         reader = self.reader
-        exchange.phase = "body"
-        scope.deadline = min(scope.deadline, trio.current_time() + BODY_SECONDS)
         received = 0
         while not (reader.complete or reader.broken or reader.seen > MAX_BODY or received > MAX_FRAMED_BODY):
             try:

@@ -16,7 +16,8 @@ import trio
 from msgspec import Struct
 
 from daemon.egress.connecting import connect, shown
-from daemon.egress.connection import Connection, Stale
+from daemon.egress.connection import Connection, Late, Stale
+from daemon.egress.deadlines import Deadlines
 from daemon.egress.faults import EgressError
 from daemon.egress.guard import refuse_addresses
 from daemon.egress.idle import IdleConnections
@@ -92,18 +93,22 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._resolver: Resolver = resolver or SystemResolver()
         self._tls = tls or client_context()
         self._idle = IdleConnections(delivery.keep_alive, delivery.max_concurrent)
+        self._deadlines = Deadlines()
         self._opened = self._reused = self._stale = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Closes idle connections when their time is over, until cancelled; then closes them all."""
-        task_status.started()
+        """Ends waits whose deadline has passed and closes idle connections when their time is over, until cancelled;
+        then closes them all."""
         try:
-            await self._idle.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._deadlines.run)
+                nursery.start_soon(self._idle.run)
+                task_status.started()
         finally:
             self._idle.clear()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Returns as soon as a final head is read and the body is too, or its bounds are reached.
+        """Returns as soon as a final head is read and the body is too, or its bounds are reached. `run` must run.
 
         Raises EgressError for every outcome before that, the passing of `exchange.deadline` too; LocalFault if the
         cause is ours and not one byte was written. Cancelled, it leaves no socket open. `exchange` is filled in always.
@@ -134,17 +139,16 @@ class EgressTransport(httpx.AsyncBaseTransport):
         message = serialise(request, target)
         connection: Connection | None = None
         try:
-            with trio.CancelScope(deadline=exchange.deadline) as scope:
-                while connection is None:
-                    connection = await self._connection(target, exchange, scope)
-                    try:
-                        await connection.request(message, exchange, self._keep, scope)
-                    except Stale:
-                        self._stale += 1
-                        connection.close()
-                        connection = None
-            if connection is None or not connection.reader.status:
-                raise _too_late(exchange, target)
+            while connection is None:
+                connection = await self._connection(target, exchange)
+                try:
+                    await connection.request(message, exchange, self._keep, self._deadlines)
+                except Stale:
+                    self._stale += 1
+                    connection.close()
+                    connection = None
+                except Late:
+                    raise _too_late(exchange, target) from None
             reader = connection.reader
             response = Received(reader)
             exchange.truncated = not reader.complete or reader.seen > self._keep
@@ -156,7 +160,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
             if connection is not None:
                 connection.close()
 
-    async def _connection(self, target: ParsedTarget, exchange: Exchange, scope: trio.CancelScope) -> Connection:
+    async def _connection(self, target: ParsedTarget, exchange: Exchange) -> Connection:
         origin = (target.scheme, target.host, target.port)
         connection = self._idle.take(exchange.key, origin)
         if connection is not None:
@@ -165,14 +169,12 @@ class EgressTransport(httpx.AsyncBaseTransport):
         else:
             exchange.reused = False
             exchange.remote_address = None
-            scope.deadline = min(exchange.deadline, trio.current_time() + self._connect_timeout)
-            wire, remote = await self._open(target, exchange)
-            connection = Connection(wire, origin, remote)
-            self._opened += 1
-            if scope.cancel_called:
-                connection.close()
+            with trio.CancelScope(deadline=min(exchange.deadline, trio.current_time() + self._connect_timeout)):
+                wire, remote = await self._open(target, exchange)
+                connection = Connection(wire, origin, remote)
+            if connection is None:
                 raise _too_late(exchange, target)
-            scope.deadline = exchange.deadline
+            self._opened += 1
         exchange.remote_address = connection.remote
         return connection
 

@@ -25,7 +25,11 @@ class Wire(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next bytes; empty when the peer has closed. Raises OSError."""
+        """The next bytes; empty when the peer has closed. Raises OSError, trio.ClosedResourceError after `wake`."""
+        ...
+
+    def wake(self) -> None:
+        """Ends the wait that is under way, if one is. Only `close` is left then."""
         ...
 
     def quiet(self) -> bool:
@@ -64,6 +68,9 @@ class PlainWire:
 
     def quiet(self) -> bool:
         return not self._look.poll(0) and _established(self._socket)
+
+    def wake(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
         self._socket.close()
@@ -109,6 +116,9 @@ class TlsWire:
         except OSError:
             return False
         return False
+
+    def wake(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
         # Says goodbye (close_notify) as far as that needs no waiting.

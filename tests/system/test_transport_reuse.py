@@ -122,6 +122,31 @@ async def test_a_connection_closed_on_the_second_request_is_lost_and_not_tried_a
     assert requests == 2
 
 
+async def test_an_answer_that_does_not_come_over_a_kept_connection_is_a_timeout() -> None:
+    async def handle(stream: trio.abc.Stream) -> None:
+        await request_from(stream)
+        await stream.send_all(OK)
+        await until_closed(stream)
+
+    async with transport() as egress, receiver(handle) as port:
+        await post(egress, f"http://127.0.0.1:{port}/")
+        with trio.fail_after(1):
+            error, exchange = await failing(egress, f"http://127.0.0.1:{port}/", within=0.2)
+        assert error.code == "response_timeout"
+        assert exchange.reused
+        assert exchange.total is not None
+        assert 200 <= exchange.total <= 400
+        assert egress.statistics().idle == 0
+
+
+@pytest.mark.parametrize("hint", [b"", b"Keep-Alive: timeout=5, max=100\r\n"])
+async def test_http_1_0_keeps_a_connection_that_it_says_it_keeps(hint: bytes) -> None:
+    said = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + hint + b"Content-Length: 2\r\n\r\nok"
+    async with transport() as egress, receiver(answering(said)) as port:
+        await post(egress, f"http://127.0.0.1:{port}/")
+        assert (await post(egress, f"http://127.0.0.1:{port}/"))[1].reused
+
+
 async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
     closed = trio.Event()
 
@@ -130,7 +155,6 @@ async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
         closed.set()
 
     async with transport(keep_alive=0.05) as egress, receiver(handle) as port, trio.open_nursery() as nursery:
-        await nursery.start(egress.run)
         for _ in range(2):
             await post(egress, f"http://127.0.0.1:{port}/")
             with trio.fail_after(1):

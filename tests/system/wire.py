@@ -26,7 +26,8 @@ LOOPBACK = AddressPolicy([ip_network("127.0.0.0/8"), ip_network("::1/128")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def transport(
+@asynccontextmanager
+async def transport(
     *,
     policy: AddressPolicy = LOOPBACK,
     resolver: Resolver | None = None,
@@ -35,9 +36,14 @@ def transport(
     keep_alive: float = 5.0,
     kept_connections: int = 2048,
     require_https: bool = False,
-) -> EgressTransport:
+) -> AsyncIterator[EgressTransport]:
+    """A running one; its idle connections are closed at the end."""
     delivery = DeliverySettings(connect_timeout=connect_timeout, keep_alive=keep_alive, max_concurrent=kept_connections)
-    return EgressTransport(delivery, EgressSettings(require_https=require_https), policy, resolver=resolver, tls=tls)
+    egress = EgressTransport(delivery, EgressSettings(require_https=require_https), policy, resolver=resolver, tls=tls)
+    async with egress, trio.open_nursery() as running:
+        await running.start(egress.run)
+        yield egress
+        running.cancel_scope.cancel()
 
 
 async def post(

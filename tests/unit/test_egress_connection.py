@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from daemon.egress.connection import Connection, Stale
+from daemon.egress.deadlines import Deadlines
 from daemon.egress.exchange import Exchange
 from daemon.egress.faults import EgressError, LocalFault
 
@@ -31,6 +32,9 @@ class FailingWire:
     def quiet(self) -> bool:
         return True
 
+    def wake(self) -> None:
+        raise AssertionError
+
     def close(self) -> None:
         pass
 
@@ -38,8 +42,8 @@ class FailingWire:
 async def fails(code: int, *, reused: bool) -> tuple[type[Exception], Exchange]:
     connection = Connection(FailingWire(code), ("http", "hooks.example", 80), "192.0.2.1:80")
     exchange = Exchange(key=1, tenant="acme", deadline=trio.current_time() + 1, reused=reused)
-    with trio.CancelScope() as scope, pytest.raises((EgressError, LocalFault, Stale)) as caught:
-        await connection.request(b"POST / HTTP/1.1\r\n\r\n", exchange, 10, scope)
+    with pytest.raises((EgressError, LocalFault, Stale)) as caught:
+        await connection.request(b"POST / HTTP/1.1\r\n\r\n", exchange, 10, Deadlines())
     return caught.type, exchange
 
 

@@ -1,0 +1,61 @@
+"""Waits for a response head that end in time.
+
+Nearly every attempt is one such wait, and a cancel scope for it costs a fifth of the attempt. So they are kept in
+buckets by the moment at which they are over, and one task wakes those that are still there then.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final, Protocol
+
+import trio
+
+TICKS_A_SECOND: Final = 16
+
+
+class Waiting(Protocol):
+    def expire(self) -> None:
+        """The deadline has passed. Called again with each tick until it is forgotten."""
+        ...
+
+
+class Deadlines:
+    """While `run` runs, expires what it watches: never before its deadline, an eighth of a second after it at most."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, set[Waiting]] = {}
+        self._filled = trio.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether `run` has anything to wake up for."""
+        return bool(self._buckets)
+
+    def watch(self, waiting: Waiting, deadline: float) -> int:
+        """From now on, until `forget` with what this returns. `deadline` on trio's clock."""
+        tick = ceil(deadline * TICKS_A_SECOND)
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            bucket = self._buckets[tick] = set()
+            self._filled.set()
+        bucket.add(waiting)
+        return tick
+
+    def forget(self, waiting: Waiting, tick: int) -> None:
+        self._buckets[tick].discard(waiting)
+
+    async def run(self) -> None:
+        """Until cancelled; then nothing expires any more."""
+        while True:
+            if not self.busy:
+                self._filled = trio.Event()
+                await self._filled.wait()
+            await trio.sleep(1 / TICKS_A_SECOND)
+            now = trio.current_time() * TICKS_A_SECOND
+            for tick in [tick for tick in self._buckets if tick <= now]:
+                bucket = self._buckets[tick]
+                if not bucket:
+                    del self._buckets[tick]
+                for waiting in tuple(bucket):
+                    waiting.expire()
