@@ -94,7 +94,7 @@ async def test_of_10000_deliveries_nearby_next_to_none_is_lost_to_a_close_and_no
 async def test_over_a_link_with_50_ms_what_a_close_crosses_fails_once_and_is_counted_apart(
     show: Callable[[str], None],
 ) -> None:
-    count = 200 * TIMES
+    count = 128 * TIMES
     with trio.fail_after(60 * TIMES):
         report, ledger = await far_away(count, "--most", "1")
     lost = crossed(count, report, ledger)
@@ -105,7 +105,7 @@ async def test_over_a_link_with_50_ms_what_a_close_crosses_fails_once_and_is_cou
 async def test_a_peer_that_keeps_connections_longer_than_we_do_loses_nothing_even_far_away(
     show: Callable[[str], None],
 ) -> None:
-    count = 200 * TIMES
+    count = 128 * TIMES
     with trio.fail_after(60 * TIMES):
         report, ledger = await far_away(count, "--least", "1.5", "--most", "5")
     show(rate("50 ms away, closing after 1.5 to 5 s", count, report, ledger, crossed(count, report, ledger)))
