@@ -5,9 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from daemon.egress.blocks import IPV4_BLOCKS, IPV6_BLOCKS
 from daemon.egress.policy import AddressPolicy
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry and …/iana-ipv6-special-registry, name by name; after them
@@ -25,7 +24,8 @@ REGISTRIES = {
     "192.0.0.8/32": "IPv4 dummy address",
     "192.0.0.9/32": "Port Control Protocol Anycast",
     "192.0.0.10/32": "Traversal Using Relays around NAT Anycast",
-    "192.0.0.170/31": "NAT64/DNS64 Discovery",
+    "192.0.0.170/32": "NAT64/DNS64 Discovery",
+    "192.0.0.171/32": "NAT64/DNS64 Discovery",
     "192.0.2.0/24": "Documentation (TEST-NET-1)",
     "192.31.196.0/24": "AS112-v4",
     "192.52.193.0/24": "AMT",
@@ -70,12 +70,14 @@ REGISTRIES = {
 CLOSED = AddressPolicy()
 
 
+def test_no_registered_block_is_missing_from_those_that_are_refused_whole() -> None:
+    assert set(REGISTRIES) <= set(IPV4_BLOCKS) | set(IPV6_BLOCKS)
+
+
 @pytest.mark.parametrize("block", REGISTRIES, ids=[f"{name} {block}" for block, name in REGISTRIES.items()])
-@given(data=st.data())
-def test_every_registered_block_is_refused_from_its_first_address_to_its_last(block: str, data: st.DataObject) -> None:
+def test_every_registered_block_is_refused_from_its_first_address_to_its_last(block: str) -> None:
     network: IPv4Network | IPv6Network = ip_network(block)
-    offset = data.draw(st.integers(0, network.num_addresses - 1))
-    for address in (network.network_address, network.network_address + offset, network.broadcast_address):
+    for address in (network[0], network[network.num_addresses // 2], network[-1]):
         assert CLOSED.refusal(address, 443, "acme") is not None
         if network.version == 4:
             assert CLOSED.refusal(IPv6Address(f"::ffff:{address}"), 443, "acme") is not None
