@@ -53,6 +53,9 @@ CREATE INDEX deliveries_queue ON deliveries (status, webhook, seq) WHERE finishe
 CREATE INDEX deliveries_webhook ON deliveries (webhook, seq);
 CREATE INDEX deliveries_tenant ON deliveries (tenant, seq);
 CREATE INDEX deliveries_event ON deliveries (event);
+CREATE INDEX deliveries_failed ON deliveries (tenant, seq) WHERE error IS NOT NULL;
+CREATE INDEX deliveries_webhook_failed ON deliveries (webhook, seq) WHERE error IS NOT NULL;
+CREATE INDEX deliveries_interrupted ON deliveries (tenant, seq) WHERE status = 'interrupted';
 """
 
 

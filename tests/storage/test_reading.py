@@ -37,9 +37,13 @@ def plan(database: sqlite3.Connection, query: Callable[[sqlite3.Connection], obj
     ("chosen", "first"),
     [
         (DeliveryFilter(tenant=1, webhook=1), "deliveries_webhook (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, webhook=1, status="failed"), "deliveries_webhook (webhook=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, webhook=1, status="failed"), "deliveries_webhook_failed (webhook=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, webhook=1, error="dns_failed"), "deliveries_webhook_failed (webhook=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, status="failed"), "deliveries_failed (tenant=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, status="interrupted"), "deliveries_interrupted (tenant=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, status="succeeded"), "deliveries_tenant (tenant=? AND seq<?)"),
         (DeliveryFilter(webhook=1, since=5), "deliveries_webhook (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, error="dns_failed"), "deliveries_tenant (tenant=? AND seq<?)"),
+        (DeliveryFilter(tenant=1, error="dns_failed"), "deliveries_failed (tenant=? AND seq<?)"),
         (DeliveryFilter(until=5), "INTEGER PRIMARY KEY (rowid<?)"),
     ],
 )
