@@ -19,8 +19,8 @@ from rich.text import Text
 from daemon.cli.endings import run
 from daemon.cli.inbox import Inbox
 from daemon.cli.options import read_secret_file
-from daemon.cli.printable import printable
 from daemon.cli.receiver import receive
+from daemon.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ import shlex
 from rich.console import Console
 from rich.text import Text
 
-from daemon.cli.printable import printable
+from daemon.printable import printable
 
 _SHOWN_OF_A_SECRET = 10
 

@@ -16,7 +16,7 @@ from daemon.cli.failure import Failure
 from daemon.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     Wrapped = TypeVar("Wrapped", bound=Callable[..., object])
 
@@ -123,10 +123,4 @@ def present(**parameters: str | None) -> dict[str, str]:
 
 def given(**fields: object) -> dict[str, object]:
     """The fields of a request that were said on the command line; `()` and None were not."""
-    return dict(_given(fields))
-
-
-def _given(fields: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for name, value in fields.items():
-        if value is not None and value != ():
-            yield name, value
+    return {name: value for name, value in fields.items() if value is not None and value != ()}

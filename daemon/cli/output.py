@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.cli.printable import printable
+from daemon.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,13 +50,8 @@ class Output:
         else:
             show_record(msgspec.json.decode(body, type=Document), tables)
 
-    def done(self, sentence: str) -> None:
-        """Success that the API answers without a body: programs need no more than exit code 0."""
-        if not self.as_json:
-            click.echo(sentence, err=True)
-
     def note(self, sentence: str) -> None:
-        """A hint for people."""
+        """A hint, or that something without a result is done: for people; programs have the exit code."""
         if not self.as_json:
             click.echo(sentence, err=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
 
-from daemon.cli.printable import printable
+from daemon.printable import printable
 from daemon.settings import Settings, SettingsError, describe, load
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def settings_or_exit(config: str | None) -> Settings:
     try:
         return load(config, os.environ)
     except SettingsError as error:
-        for problem in str(error).splitlines():
+        for problem in error.problems:
             click.echo(f"Error: {problem}", err=True)
         click.get_current_context().exit(2)
 

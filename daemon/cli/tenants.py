@@ -79,7 +79,5 @@ def update_tenant(api: Api, output: Output, tenant: str, name: str | None, activ
 @client_command
 def delete_tenant(api: Api, output: Output, tenant: str) -> None:
     """Remove an inactive tenant and everything of it, for good."""
-    body = api.send("DELETE", path("tenants", tenant))
-    if body:
-        output.record(body)
-    output.done(f"Tenant {tenant} is being removed.")
+    api.send("DELETE", path("tenants", tenant))
+    output.note(f"Tenant {tenant} is being removed.")

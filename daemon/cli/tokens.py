@@ -73,4 +73,4 @@ def create_token(
 def delete_token(api: Api, output: Output, tenant: str, token_id: str) -> None:
     """Revoke a token, effective at once."""
     api.send("DELETE", path("tenants", tenant, "tokens", token_id))
-    output.done(f"Token {token_id} is revoked.")
+    output.note(f"Token {token_id} is revoked.")

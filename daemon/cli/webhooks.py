@@ -120,7 +120,7 @@ def update_webhook(
 def delete_webhook(api: Api, output: Output, webhook: str) -> None:
     """Stop sending to a webhook; what waits for it is cancelled. `update --active` revives it."""
     api.send("DELETE", path("webhooks", webhook))
-    output.done(f"Webhook {webhook} is inactive.")
+    output.note(f"Webhook {webhook} is inactive.")
 
 
 @webhooks.command("ping")

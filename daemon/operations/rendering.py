@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from daemon.operations.tracebacks import compact
+from daemon.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,16 +32,9 @@ _second: tuple[int, str] = (-1, "")
 def clean(text: str) -> str:
     """`text` from outside, fit for a log: see the module."""
     if len(text) > TEXT_LIMIT or not text.isprintable():
-        shown = escape(text[:TEXT_LIMIT])
+        shown = printable(text[:TEXT_LIMIT])
         return shown if len(text) <= TEXT_LIMIT >= len(shown) else shown[: TEXT_LIMIT - 1] + "…"
     return text
-
-
-def escape(text: str) -> str:
-    """`text` with everything that is not printable, lone surrogates included, as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def timestamp() -> str:
@@ -96,7 +90,7 @@ def _raised(given: object) -> dict[str, str]:
         given = sys.exc_info()[1]
     if not isinstance(given, BaseException):
         return {}
-    return {"exception": clean(f"{type(given).__name__}: {given}"), "traceback": escape(compact(given, clean))}
+    return {"exception": clean(f"{type(given).__name__}: {given}"), "traceback": printable(compact(given, clean))}
 
 
 def _safe(value: object) -> object:

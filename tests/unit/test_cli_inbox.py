@@ -95,7 +95,7 @@ def test_only_post_is_a_delivery() -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", "c2VjcmV0", "whsec_é", "whsec_a"])
 def test_a_secret_that_is_none_is_refused_and_not_repeated(secret: str) -> None:
-    with pytest.raises(ValueError, match="whsec_ and base64") as refused:
+    with pytest.raises(ValueError, match="whsec_") as refused:
         Inbox(secret)
     assert not secret or secret == "whsec_" or secret not in str(refused.value)
 

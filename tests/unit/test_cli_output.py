@@ -15,7 +15,7 @@ from daemon.cli import output as output_module
 from daemon.cli.failure import Failure, Problem, failure
 from daemon.cli.narration import DemoFailed, Narrator, curl
 from daemon.cli.output import Output, cell, fitting, flat, for_a_terminal, objects, reach, show_record, show_rows
-from daemon.cli.printable import printable
+from daemon.printable import printable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

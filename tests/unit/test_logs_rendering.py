@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.model import Endpoint, Timings
-from daemon.operations.rendering import clean, console_line, escape, json_line
+from daemon.operations.rendering import TEXT_LIMIT, clean, console_line, json_line
 
 KEYS = st.from_regex(r"[a-z_]{1,12}", fullmatch=True).filter(
     lambda key: key not in {"timestamp", "level", "event", "exc_info"}
@@ -203,6 +203,14 @@ def test_groups_chains_and_cycles_are_told_within_bounds() -> None:
     assert re.search(r"… \d+ more …", str(rendered(exc_info=caught.value)["traceback"]))
 
 
-def test_a_traceback_is_not_cut_but_escaped() -> None:
-    assert escape("a" * 500) == "a" * 500
-    assert escape("a\n") == r"a\n"
+def test_a_traceback_is_not_cut() -> None:
+    def down(levels: int) -> None:
+        if not levels:
+            raise RuntimeError
+        down(levels - 1)
+
+    with pytest.raises(RuntimeError) as raised:
+        down(20)
+    line = json.loads(json_line("error", "x", {"exc_info": raised.value}))
+    assert line["traceback"].count("down") == 21
+    assert len(line["traceback"]) > TEXT_LIMIT

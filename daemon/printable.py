@@ -1,4 +1,5 @@
-"""Text from outside, made safe to show: a webhook's name or a receiver's answer must not steer the terminal."""
+"""Text from outside, made safe to show: a webhook's name or a receiver's answer must not steer a terminal, nor deceive
+the reader of a log."""
 
 from __future__ import annotations
 
