@@ -50,6 +50,7 @@ _STORAGE_CODES = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _ADMINISTRATION: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effects], object]] = {
     CreateTenant: administration.create_tenant,
     UpdateTenant: administration.update_tenant,
@@ -64,9 +65,6 @@ _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effe
     Redeliver: webhooks.redeliver,
     Ping: webhooks.ping,
 }
-
-
-_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class StorageFailed(Exception):

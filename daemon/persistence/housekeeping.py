@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
-
-import msgspec
 
 Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""

@@ -89,10 +89,6 @@ class Lanes:
     def __bool__(self) -> bool:
         return bool(self._internal or self._public)
 
-    @property
-    def public_waiting(self) -> int:
-        return self._waiting
-
     def put_internal(self, ticket: Ticket[Any]) -> None:
         self._internal.append(ticket)
 

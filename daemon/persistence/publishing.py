@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -198,7 +197,7 @@ def refuse_if_full(tenant: int, adding: int, limits: Limits, effects: Effects) -
 
 def _find_subscribers(db: sqlite3.Connection, targets: set[_Target]) -> dict[_Target, list[int] | None]:
     """The webhooks of each target; None for a tenant that is not active."""
-    (found,) = db.execute(_SUBSCRIBERS, (json.dumps(list(targets)),)).fetchone()
+    (found,) = db.execute(_SUBSCRIBERS, (msgspec.json.encode(targets).decode(),)).fetchone()
     return {
         _Target(tenant, type): webhooks if active else None
         for tenant, type, active, webhooks in _subscribers.decode(found)
@@ -208,7 +207,7 @@ def _find_subscribers(db: sqlite3.Connection, targets: set[_Target]) -> dict[_Ta
 def _find_known(db: sqlite3.Connection, keys: set[tuple[int, str]]) -> dict[tuple[int, str], _Known]:
     if not keys:
         return {}
-    (found,) = db.execute(_KNOWN_KEYS, (json.dumps(list(keys)),)).fetchone()
+    (found,) = db.execute(_KNOWN_KEYS, (msgspec.json.encode(keys).decode(),)).fetchone()
     return {(known.tenant, known.key): known for known in _known.decode(found)}
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import LastDelivery
 from daemon.persistence.rows import Report
+from daemon.persistence.transaction import transaction
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-import msgspec
-
 _DETAIL = "The daemon stopped while this attempt was under way: it may or may not have arrived."
 _COPY_DETAIL = (
     "The daemon started on a backup: what waited or was under way when the copy was made is not sent by itself."
 )
+_NOT_CANCELLED = """(status = 'sending'
+    OR seq > (SELECT cancelled_through FROM webhooks w WHERE w.seq = deliveries.webhook))"""
 
 
 class Interrupted(Struct, frozen=True):
@@ -44,8 +46,7 @@ def recover(db: sqlite3.Connection, now: int) -> Recovered:
     """Turn `sending` (on a marked copy `pending` too) into `interrupted` and unmark the copy, in one transaction.
 
     Raises sqlite3.Error, having changed nothing."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         (copy,) = db.execute("SELECT value FROM meta WHERE key = 'copy'").fetchone()
         interrupted = [] if copy else _sending(db)
         _set_last_delivery(db, now, waiting_too=bool(copy))
@@ -56,16 +57,7 @@ def recover(db: sqlite3.Connection, now: int) -> Recovered:
             (now, msgspec.json.encode(Report(_COPY_DETAIL if copy else _DETAIL)).decode()),
         ).rowcount
         db.execute("UPDATE meta SET value = 0 WHERE key = 'copy'")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     return Recovered(interrupted, changed if copy else 0)
-
-
-_NOT_CANCELLED = """(status = 'sending'
-    OR seq > (SELECT cancelled_through FROM webhooks w WHERE w.seq = deliveries.webhook))"""
 
 
 def _sending(db: sqlite3.Connection) -> list[Interrupted]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+from daemon.persistence.transaction import transaction
+
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
 
 ROWS = 100
 _CANCELLED = """
@@ -56,7 +57,7 @@ def cancel(db: sqlite3.Connection, webhook: int, now: int) -> list[Cancelled]:
     (found,) = db.execute(_CANCELLED, (webhook, ROWS)).fetchone()
     rows = _cancelled.decode(found)
     if rows:
-        with _transaction(db):
+        with transaction(db):
             db.execute(
                 """UPDATE deliveries SET status = 'cancelled', finished = ?
                    WHERE seq IN (SELECT value FROM json_each(?)) AND status = 'pending'""",
@@ -67,7 +68,7 @@ def cancel(db: sqlite3.Connection, webhook: int, now: int) -> list[Cancelled]:
 
 def remove(db: sqlite3.Connection, tenant: int) -> bool:
     """Delete some rows of a removed tenant in a transaction of its own; False when the tenant itself is gone."""
-    with _transaction(db):
+    with transaction(db):
         for table, condition in _TENANT_TABLES:
             if db.execute(f"DELETE FROM {table} WHERE {condition}", (tenant, ROWS)).rowcount > 0:
                 return table != "tenants"
@@ -83,15 +84,3 @@ def left_over(db: sqlite3.Connection) -> tuple[Iterable[int], Iterable[int]]:
     )
     tenants = db.execute("SELECT seq FROM tenants WHERE removed = 1")
     return [seq for (seq,) in webhooks], [seq for (seq,) in tenants]
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise

@@ -89,7 +89,7 @@ def test_what_is_abandoned_or_too_late_is_never_taken() -> None:
     for one in (abandoned, late, good):
         lanes.put_public(one)
     assert lanes.take(NOW) == [good]
-    assert lanes.public_waiting == 0
+    assert not lanes
 
 
 def test_a_full_public_lane_takes_no_more_until_some_is_taken() -> None:
