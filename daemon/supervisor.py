@@ -10,9 +10,9 @@ cancels. An actor's bug ends the process with exit code 1: systemd restarts it, 
     writer's public lane         4,096 commands      503, Retry-After               Persistence.close, by this file
     writer's internal lane       one per tenant      never: an actor waits for one  Persistence.close, by this file
     writer's wake-up             1                   the wake-up is there already   never: it ends with its actor
-    router's and tenants' wakes  1                   the wake-up is there already   never: they end with their actor
-    a tenant's ready attempts    its slots           never: slots come before rows  the tenant actor
-    log buffer                   see operations      lines are dropped and counted  LogWriter.close, by this file
+    a tenant's wake-up           1                   the wake-up is there already   never: it ends with its actor
+    jobs for resting workers     256                 never: one for each, at most   the router, when drained
+    log buffer                   8 MiB               lines are dropped and counted  LogWriter.close, by this file
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from daemon.delivery.router import Router
 from daemon.egress.policy import AddressPolicy
 from daemon.egress.transport import EgressTransport
 from daemon.front_end.app import create_app
-from daemon.front_end.listeners import Listener, ListenError, open_listeners
+from daemon.front_end.listeners import SETTINGS, Listener, ListenError, open_listeners
 from daemon.front_end.operator_token import OperatorToken, OperatorTokenError
 from daemon.front_end.server import Server
 from daemon.identifiers import now_ms
 from daemon.operations import logs
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
-from daemon.operations.process import prepare
+from daemon.operations.process import prepare, settle
 from daemon.persistence.actor import Persistence
 from daemon.persistence.database import UnusableDatabase, advice, open_writer
 from daemon.persistence.lock import DatabaseLocked, exclusive
@@ -244,6 +244,7 @@ async def _deliver_and_answer(house: _House) -> None:
             await delivery.start(house.router.run)
             async with trio.open_nursery() as front_end:
                 await front_end.start(house.server.run)
+                settle()
                 house.ready.clear("starting")
                 log.info("daemon.ready", **_addresses(house.listeners))
         connections.cancel_scope.cancel()
@@ -251,8 +252,7 @@ async def _deliver_and_answer(house: _House) -> None:
 
 def _addresses(listeners: list[Listener]) -> dict[str, list[str]]:
     """The addresses really bound, under the names of their settings."""
-    names = {"main": "bind", "observe": "observe_bind", "admin": "admin_bind"}
     bound: dict[str, list[str]] = {}
     for listener in listeners:
-        bound.setdefault(names[listener.role], []).append(listener.address)
+        bound.setdefault(SETTINGS[listener.role], []).append(listener.address)
     return bound

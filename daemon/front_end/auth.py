@@ -28,10 +28,6 @@ class Principal(Struct, frozen=True):
     tenant: Tenant | None = None
     token: Token | None = None
 
-    @property
-    def is_operator(self) -> bool:
-        return self.tenant is None
-
 
 OPERATOR = Principal()
 

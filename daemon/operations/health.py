@@ -1,10 +1,10 @@
-"""Whether the daemon can accept work, and if not, which part of it cannot and why."""
+"""Whether the daemon is in a state to accept work: started, and not stopping."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-Part = Literal["starting", "storage", "draining"]
+Part = Literal["starting", "draining"]
 
 
 class Readiness:

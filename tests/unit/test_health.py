@@ -7,12 +7,12 @@ def test_it_is_ready_when_no_part_says_otherwise() -> None:
     ready = Readiness()
     assert ready.reasons() == {}
     ready.set("starting", "the database is being opened")
-    ready.set("storage", "disk full")
-    ready.set("storage", "read-only file system")
+    ready.set("draining", "told to stop")
+    ready.set("draining", "told to stop at once")
     ready.clear("starting")
-    ready.clear("draining")
-    assert ready.reasons() == {"storage": "read-only file system"}
+    ready.clear("starting")
+    assert ready.reasons() == {"draining": "told to stop at once"}
     ready.reasons().clear()
     assert ready.reasons()
-    ready.clear("storage")
+    ready.clear("draining")
     assert ready.reasons() == {}

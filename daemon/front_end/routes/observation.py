@@ -42,7 +42,7 @@ def unready(house: House) -> dict[str, str]:
     reasons = house.ready.reasons()
     trouble = house.store.trouble()
     if trouble is not None:
-        reasons.setdefault("storage", trouble)
+        reasons["storage"] = trouble
     return reasons
 
 
