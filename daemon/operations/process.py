@@ -1,9 +1,14 @@
-"""What the process asks of the system for itself, before it opens anything."""
+"""What the process asks for itself: of the system before it opens anything, of the interpreter once all is made."""
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
+
+# Nearly all that a delivery makes dies with its last reference, so the collector finds little for its pains; Python's
+# own threshold of 700 made it a sixth of all CPU time under load.
+_YOUNG_OBJECTS = 20_000
 
 
 def prepare() -> None:
@@ -14,6 +19,13 @@ def prepare() -> None:
     os.umask(0o077)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def settle() -> None:
+    """Once all that lives as long as the process is made: the collector of cycles need not look at it ever again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 50, 100)
 
 
 def _limit(kind: int, soft: int) -> None:
