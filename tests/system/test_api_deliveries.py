@@ -159,7 +159,7 @@ async def test_a_finished_delivery_shows_everything_and_a_list_leaves_out_the_an
     assert after["updated"] == webhook["updated"]
 
 
-async def test_filters(api: House) -> None:
+async def test_each_filter_leaves_out_what_it_does_not_name(api: House) -> None:
     token = await api.tenant()
     await api.webhook(token)
     await api.publish(token, "a", "b", "c")

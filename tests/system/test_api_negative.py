@@ -62,7 +62,7 @@ WEBHOOKS: list[tuple[Any, str, str]] = [
 ]
 
 
-async def test_registrations(api: House) -> None:
+async def test_a_registration_that_is_wrong_is_refused_where_it_is_wrong_and_stores_nothing(api: House) -> None:
     token = await api.tenant()
     for document, slug, pointer in WEBHOOKS:
         body = json.dumps(document).encode()
@@ -71,7 +71,7 @@ async def test_registrations(api: House) -> None:
     assert (await api.ask("GET", "/v1/webhooks", token=token)).json()["data"] == []
 
 
-async def test_changes(api: House) -> None:
+async def test_a_change_that_is_wrong_is_refused_and_changes_nothing(api: House) -> None:
     token = await api.tenant()
     made = await api.webhook(token)
     path = f"/v1/webhooks/{made['id']}"
@@ -142,7 +142,7 @@ async def test_an_answer_does_not_grow_with_what_was_sent(api: House) -> None:
         assert len(answer.content) < 16_384
 
 
-async def test_events(api: House) -> None:
+async def test_an_event_that_is_wrong_is_refused_alone_or_with_its_batch_and_stores_nothing(api: House) -> None:
     token = await api.tenant()
     await api.webhook(token)
     for document, pointer in BAD_SESSIONS:
@@ -154,7 +154,7 @@ async def test_events(api: House) -> None:
     assert (await api.ask("GET", "/v1/deliveries", token=token)).json()["data"] == []
 
 
-async def test_batches(api: House) -> None:
+async def test_a_batch_out_of_bounds_is_refused_and_every_wrong_item_named(api: House) -> None:
     token = await api.tenant()
     large = session("a", timestamp="2025-10-21T11:00:00" + "0" * 2000 + "Z")
     cases: list[tuple[Any, tuple[int, str, str]]] = [
@@ -173,7 +173,7 @@ async def test_batches(api: House) -> None:
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/events/1/session", "/events/3/session"]
 
 
-async def test_tenants_and_tokens(api: House) -> None:
+async def test_a_tenant_or_token_that_is_wrong_is_refused_where_it_is_wrong(api: House) -> None:
     await api.tenant()
     for id in ("", "A", "_a", "-a", "a b", "é", "a" * 64, "a/b", "acme\n", 7, None):
         answer = await api.ask("POST", "/v1/tenants", {"id": id})
@@ -194,7 +194,7 @@ async def test_tenants_and_tokens(api: House) -> None:
     assert problem(await api.ask("DELETE", "/v1/tenants/acme"))[:2] == (409, "conflict")
 
 
-async def test_queries(api: House) -> None:
+async def test_a_parameter_that_is_unknown_repeated_or_wrong_is_refused_by_name(api: House) -> None:
     token = await api.tenant()
     for path, parameter in (
         ("/v1/webhooks?active=yes", "active"),
@@ -214,7 +214,7 @@ async def test_queries(api: House) -> None:
         assert "pointer" not in answer.json()["errors"][0]
 
 
-async def test_bodies(api: House) -> None:
+async def test_a_body_that_is_too_large_of_another_type_or_not_json_is_refused_in_that_order(api: House) -> None:
     token = await api.tenant()
     json_type = {"content-type": "application/json"}
     for content, headers, expected in (
@@ -253,7 +253,7 @@ async def test_a_body_over_the_limit_is_told_the_limit(api: House) -> None:
     assert "4194304 bytes (server.max_body_bytes)" in answer.json()["detail"]
 
 
-async def test_tokens(api: House) -> None:
+async def test_a_token_may_do_what_its_permissions_say_and_nothing_else(api: House) -> None:
     hooks = await api.tenant("acme", "manage_webhooks")
     events = await api.token("acme", "publish_events")
     revoked = await api.ask("POST", "/v1/tenants/acme/tokens", {"permissions": ["manage_webhooks"]})

@@ -1,128 +1,28 @@
-"""The API from a terminal, against a server that answers as CONTRACT's API does, or as no API should."""
+"""The API from a terminal: what each command asks, and how the answer reads."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import socket
 import socketserver
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
+from scripted_api import ACCEPTED, EVENT, TOKEN, WEBHOOK, Answer, Server, run, scripted, serving
 
 from daemon import __version__
-from daemon.cli.root import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from click.testing import Result
-
-TOKEN = "tw_0123456789abcdef"
-WEBHOOK = (
-    b'{"id":"w1X2y3Z4","url":"https://yourapp.com/webhooks","name":"Production","events":["onboard.session.completed"],'
-    b'"active":true,"created":"2025-10-21T10:00:00Z","updated":"2025-10-21T10:00:00Z","lastDelivered":null,'
-    b'"deliveryAttempts":0,"lastDelivery":null}'
-)
-ACCEPTED = (
-    b'{"id":"evt_1","event":"onboard.session.completed","created":"2025-10-21T10:00:00.000Z",'
-    b'"deliveries":2,"duplicate":false}'
-)
-EVENT = b'{ "event": "onboard.session.completed",  "session": {"id": "42", "status": "Complete"} }'
-
-
-class Answer(NamedTuple):
-    status: int = 200
-    body: bytes = b"{}"
-    kind: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Seen(NamedTuple):
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class Server:
-    """Gives `answers` in turn, the last one again and again; None closes without one. Remembers what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer | None] = [Answer()]
-        self.seen: list[Seen] = []
-
-    def respond(self, *answers: Answer | None) -> None:
-        self.answers = list(answers)
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                self.raw_requestline = self.rfile.readline(65537)
-                if not self.raw_requestline or not self.parse_request():
-                    self.close_connection = True
-                    return
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                server.seen.append(Seen(self.command, self.path, headers, body))
-                answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
-                if answer is None:
-                    self.close_connection = True
-                    return
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.kind)
-                self.send_header("Content-Length", str(len(answer.body)))
-                for name, value in answer.headers:
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-            def log_message(self, *_arguments: object) -> None:
-                """Quiet."""
-
-        return Handler
-
-
-@contextlib.contextmanager
-def serving(server: socketserver.BaseServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in [name for name in os.environ if name.startswith("TENANT_WEBHOOKS_")]:
-        monkeypatch.delenv(name)
-    script = Server()
-    with ThreadingHTTPServer(("127.0.0.1", 0), script.handler()) as http, serving(http):
-        monkeypatch.setenv("TENANT_WEBHOOKS_URL", f"http://127.0.0.1:{http.server_address[1]}")
-        monkeypatch.setenv("TENANT_WEBHOOKS_TOKEN", TOKEN)
+    with scripted(monkeypatch) as script:
         yield script
-
-
-def run(*arguments: str, input: bytes | None = None) -> Result:
-    return CliRunner().invoke(cli, arguments, input=input)
-
-
-def problem(status: int, **fields: object) -> Answer:
-    return Answer(status, json.dumps({"status": status, **fields}).encode(), "application/problem+json")
 
 
 @pytest.mark.parametrize(
@@ -278,84 +178,6 @@ def test_a_batch_reads_as_a_table(server: Server) -> None:
     assert [line.split()[:1] for line in result.stdout.splitlines()] == [["ID"], ["evt_1"], ["evt_1"]]
 
 
-def test_a_problem_is_told_to_people_and_handed_to_programs(server: Server) -> None:
-    refusal = problem(
-        422,
-        type="/problems/invalid",
-        title="The request is invalid",
-        detail="Correct 1 value.",
-        errors=[{"pointer": "/url", "detail": "must be absolute"}],
-    )
-    server.respond(refusal)
-    told = run("webhooks", "create", "x")
-    assert told.exit_code == 1
-    assert told.stdout == ""
-    for words in ("The request is invalid", "422", "Correct 1 value.", "/url: must be absolute"):
-        assert words in told.stderr
-    handed = run("webhooks", "create", "x", "--json")
-    assert handed.exit_code == 1
-    assert handed.stderr.encode() == refusal.body + b"\n"
-    assert handed.stdout == ""
-
-
-def test_an_error_on_the_first_page_leaves_nothing_on_stdout(server: Server) -> None:
-    server.respond(problem(503, title="Storage is unavailable"))
-    result = run("deliveries", "list", "--all", "--json")
-    assert (result.exit_code, result.stdout) == (1, "")
-
-
-def test_a_refusal_for_now_says_when_to_try_again(server: Server) -> None:
-    full = problem(503, title="The backlog is full", detail="Wait.")
-    server.respond(full._replace(headers=(("Retry-After", "7"),)))
-    assert "try again in 7 s" in run("events", "publish", input=EVENT).stderr
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Answer(200, b"<html>", "text/html"),
-        Answer(502, b"<html>", "text/html"),
-        Answer(200, b"", "application/json"),
-        Answer(200, b"[1", "application/json"),
-        Answer(500, b"[1", "application/problem+json"),
-    ],
-)
-def test_an_answer_that_is_not_the_apis_is_said_to_be_none(server: Server, answer: Answer) -> None:
-    server.respond(answer)
-    result = run("webhooks", "get", "w1")
-    assert result.exit_code == 1
-    assert "not an answer of this API" in result.stderr
-
-
-def test_a_redirect_is_not_followed_and_the_token_stays_here(server: Server) -> None:
-    server.respond(Answer(302, b"", headers=(("Location", "/elsewhere"),)))
-    result = run("webhooks", "list")
-    assert result.exit_code == 1
-    assert "redirect" in result.stderr
-    assert len(server.seen) == 1
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-def test_a_daemon_that_cannot_be_reached_is_named_with_what_to_do(as_json: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    result = run("webhooks", "list", "--url", url, "--token", TOKEN, *(["--json"] if as_json else []))
-    assert result.exit_code == 1
-    text = json.loads(result.stderr)["detail"] if as_json else result.stderr
-    assert url in text
-    assert "tenant-webhooks serve" in text
-    assert "TENANT_WEBHOOKS_URL" in text
-    assert TOKEN not in result.output
-
-
-def test_a_connection_lost_after_a_write_leaves_the_doubt_in_words(server: Server) -> None:
-    server.respond(None)
-    lost = run("events", "publish", input=EVENT)
-    assert lost.exit_code == 1
-    assert "may have been carried out" in lost.stderr
-    assert "may have been carried out" not in run("events", "get", "evt_1").stderr
-
-
 def test_a_proxy_in_the_environment_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -385,30 +207,6 @@ def test_a_tenant_is_deleted_only_when_confirmed(server: Server) -> None:
     assert server.seen == []
     assert run("tenants", "delete", "acme", input=b"y\n").exit_code == 0
     assert len(server.seen) == 1
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(server: Server, as_json: bool) -> None:
-    item = b'{"id":"' + b"d" * 1000 + b'"}'
-    server.respond(Answer(body=b'{"data":[' + b",".join([item] * 200) + b'],"next":"again"}'))
-    command = [sys.executable, "-m", "daemon.cli", "deliveries", "list", "--all", *(["--json"] if as_json else [])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.read(10)
-        process.stdout.close()
-        _, errors = process.communicate(timeout=20)
-    assert errors == b""
-    assert process.returncode == 1
-
-
-def test_a_reader_that_is_gone_already_ends_a_command_without_a_traceback(server: Server) -> None:
-    server.respond(Answer(body=WEBHOOK))
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "daemon.cli", "webhooks", "get", "w1"]
-    with os.fdopen(writing, "wb") as stdout:
-        result = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=20, check=False)
-    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_text_that_the_terminal_cannot_show_does_not_end_a_command(server: Server) -> None:

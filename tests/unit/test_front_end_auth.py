@@ -74,7 +74,7 @@ def test_a_token_speaks_for_its_tenant_until_it_expires() -> None:
         ("boss", "operator", True),
     ],
 )
-def test_permissions(text: str, access: Access, may: bool) -> None:
+def test_a_token_may_use_the_routes_of_its_permissions_alone(text: str, access: Access, may: bool) -> None:
     if may:
         authorise(principal(text), access, operator_accepted=True)
     else:
