@@ -130,16 +130,22 @@ async def test_below_the_reserve_nothing_is_accepted_but_what_waits_is_delivered
     await receiver.arrived(5)
 
 
+def or_skip(why: str, *command: str | Path) -> None:
+    """Skips where the command is missing, or the user or the file system does not allow it."""
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip(f"{why}: {command[0]} is not installed")
+    if done.returncode:
+        pytest.skip(f"{why}: {done.stderr.strip()}")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 8 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a full disk needs a tmpfs, and this user may not mount one: {mounted.stderr.strip()}")
+    or_skip("a full disk needs a tmpfs of its own", "mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -181,24 +187,15 @@ async def test_a_full_disk_refuses_and_recovers(daemons: Daemons, receivers: Rec
     assert sorted(r.header("webhook-id") for r in receiver.requests) == sorted(event["id"] for event in accepted)
 
 
-def mark(*command: str | Path) -> None:
-    """Skips where the user or the file system does not allow it."""
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
-    if done.returncode:
-        pytest.skip(f"files cannot be made immutable here: {done.stderr.strip()}")
-
-
 @contextlib.contextmanager
 def immutable(*files: Path) -> Iterator[None]:
     """Nobody may write to them, not even through a descriptor that is open already."""
     try:
-        mark("chattr", "+i", *files)
+        or_skip("read-only files need an immutable flag", "chattr", "+i", *files)
         yield
     finally:
-        subprocess.run(["chattr", "-i", *files], check=False, capture_output=True)
+        if shutil.which("chattr"):
+            subprocess.run(["chattr", "-i", *files], check=False, capture_output=True)
 
 
 async def test_a_database_that_becomes_read_only_refuses_and_recovers(daemons: Daemons, receivers: Receivers) -> None:
