@@ -11,6 +11,7 @@ import msgspec
 
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.problems import CONTENT_TYPE, Document
+from daemon.operations.metrics import MALFORMED
 
 if TYPE_CHECKING:
     import h11
@@ -26,9 +27,6 @@ _DETAILS = {
 
 Refused = Callable[[int, float], None]
 """Is told of each request that no application saw: the status it was refused with, seconds since its head began."""
-
-MALFORMED = "malformed"
-"""Stands for the route of such a request in logs and metrics."""
 
 REFUSED = "refused"
 """Where in its state an application finds the status that a request it began with was refused with."""

@@ -120,7 +120,7 @@ class Route(Generic[O_co, B_co, Q_co]):
     """`path` has its variables in braces. `responses` are type forms, the body is one of them (none: no JSON);
     `query` lists the query's parameters.
     `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
-    `prefixed`: also answers under the compatibility prefixes. `writes`: refused while draining."""
+    `prefixed`: also answers under the compatibility prefixes."""
 
     name: str
     method: str
@@ -135,7 +135,11 @@ class Route(Generic[O_co, B_co, Q_co]):
     problems: tuple[str, ...] = ()
     room: Room = "api"
     prefixed: bool = False
-    writes: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Refused while draining."""
+        return self.method != "GET"
 
 
 AnyRoute = Route[Any, Any, Any]

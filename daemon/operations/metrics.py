@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+MALFORMED: Final = "malformed"
+"""Stands for the route of a request that was refused before its route was known, in logs and metrics."""
+
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 
 _ATTEMPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
@@ -119,7 +122,7 @@ class Metrics:
 
     def refused(self, status: int, seconds: float) -> None:
         """Count a request that was refused before its route was known."""
-        self.request("malformed", "", status, seconds)
+        self.request(MALFORMED, "", status, seconds)
 
     def observe(
         self,

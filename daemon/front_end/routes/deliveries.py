@@ -135,6 +135,5 @@ ROUTES = (
         status=202,
         responses=(DeliveryView,),
         problems=("not-finished", "webhook-inactive", "tenant-inactive", "backlog-full"),
-        writes=True,
     ),
 )

@@ -169,7 +169,6 @@ ROUTES = (
         status=202,
         responses=(PublishedView, PublishedBatch),
         problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
-        writes=True,
     ),
     Route(
         name="getEvent",

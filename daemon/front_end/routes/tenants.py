@@ -87,7 +87,6 @@ ROUTES = (
         responses=(TenantView,),
         problems=("conflict",),
         room="operators",
-        writes=True,
     ),
     Route(
         name="listTenants",
@@ -124,7 +123,6 @@ ROUTES = (
         handler=update,
         responses=(TenantView,),
         room="operators",
-        writes=True,
     ),
     Route(
         name="removeTenant",
@@ -138,6 +136,5 @@ ROUTES = (
         status=202,
         problems=("conflict",),
         room="operators",
-        writes=True,
     ),
 )

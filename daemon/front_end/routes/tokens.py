@@ -91,7 +91,6 @@ ROUTES = (
         status=201,
         responses=(CreatedToken,),
         room="operators",
-        writes=True,
     ),
     Route(
         name="listTokens",
@@ -116,6 +115,5 @@ ROUTES = (
         handler=revoke,
         status=204,
         room="operators",
-        writes=True,
     ),
 )

@@ -201,7 +201,6 @@ ROUTES = (
         responses=(CreatedWebhook,),
         problems=("tenant-required", "blocked-address", "limit-reached"),
         prefixed=True,
-        writes=True,
     ),
     Route(
         name="listWebhooks",
@@ -240,7 +239,6 @@ ROUTES = (
         responses=(WebhookView,),
         problems=("blocked-address", "limit-reached"),
         prefixed=True,
-        writes=True,
     ),
     Route(
         name="deleteWebhook",
@@ -253,7 +251,6 @@ ROUTES = (
         handler=delete,
         status=204,
         prefixed=True,
-        writes=True,
     ),
     Route(
         name="pingWebhook",
@@ -268,6 +265,5 @@ ROUTES = (
         responses=(DeliveryView,),
         problems=("webhook-inactive", "tenant-inactive", "backlog-full"),
         prefixed=True,
-        writes=True,
     ),
 )
