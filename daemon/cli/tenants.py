@@ -58,7 +58,7 @@ def create_tenant(api: Api, output: Output, tenant: str, name: str | None) -> No
 
 @tenants.command("update")
 @click.argument("tenant", type=ID)
-@click.option("--name", help="What people call it.")
+@click.option("--name", help="What people call it; '' takes the name away.")
 @click.option(
     "--active/--inactive",
     default=None,
@@ -68,6 +68,8 @@ def create_tenant(api: Api, output: Output, tenant: str, name: str | None) -> No
 def update_tenant(api: Api, output: Output, tenant: str, name: str | None, active: bool | None) -> None:
     """Rename a tenant, or switch it off or on."""
     changes = given(name=name, active=active)
+    if name == "":
+        changes["name"] = None
     if not changes:
         raise click.UsageError("Nothing to change: give --name, --active or --inactive.")
     output.record(api.send("PATCH", path("tenants", tenant), document=changes))

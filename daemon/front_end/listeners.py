@@ -10,13 +10,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast, get_args
 
 from daemon.front_end.capacity import Role
-from daemon.settings.addresses import TcpBind, UnixBind
+from daemon.settings import TcpBind, UnixBind
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from daemon.settings.addresses import Bind
-    from daemon.settings.records import ServerSettings
+    from daemon.settings import Bind, ServerSettings
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
 SETTINGS: dict[Role, str] = {"main": "bind", "observe": "observe_bind", "admin": "admin_bind"}

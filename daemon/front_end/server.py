@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from daemon.front_end.framing import Refused
     from daemon.front_end.listeners import Listener
-    from daemon.settings.records import ServerSettings
+    from daemon.settings import ServerSettings
 
 log = get_logger()
 

@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from daemon.front_end.listeners import Listener, open_listeners
 from daemon.front_end.server import Server
-from daemon.settings.addresses import TcpBind
-from daemon.settings.records import ServerSettings
+from daemon.settings import ServerSettings, TcpBind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -32,6 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         ("tenants get acme", "GET", "/v1/tenants/acme", None),
         ("tenants create acme --name Acme", "POST", "/v1/tenants", {"id": "acme", "name": "Acme"}),
         ("tenants update acme --inactive", "PATCH", "/v1/tenants/acme", {"active": False}),
+        ("tenants update acme --name=", "PATCH", "/v1/tenants/acme", {"name": None}),
         ("tenants delete acme --yes", "DELETE", "/v1/tenants/acme", None),
         ("tokens list acme --limit 3", "GET", "/v1/tenants/acme/tokens?limit=3", None),
         (

@@ -8,7 +8,7 @@ from server_shell import ANYWHERE, GET, hello, respond, serving
 
 from daemon.front_end.listeners import open_listeners
 from daemon.front_end.server import Server
-from daemon.settings.records import ServerSettings
+from daemon.settings import ServerSettings
 
 
 class Gate:

@@ -14,8 +14,7 @@ import trio
 from server_shell import ANYWHERE, Client, hello, serving
 
 from daemon.front_end.listeners import ListenError, open_listeners
-from daemon.settings.addresses import TcpBind, UnixBind
-from daemon.settings.records import ServerSettings
+from daemon.settings import ServerSettings, TcpBind, UnixBind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,8 +134,7 @@ def test_closing_leaves_a_socket_that_somebody_else_has_put_there(tmp_path: Path
 ACTIVATED = """
 import os, sys
 from daemon.front_end.listeners import ListenError, open_listeners
-from daemon.settings.addresses import TcpBind
-from daemon.settings.records import ServerSettings
+from daemon.settings import ServerSettings, TcpBind
 # As systemd does it: the descriptors in their places, LISTEN_PID that of the process.
 for fd, source in enumerate(map(int, sys.argv[1].split(",")), 3):
     os.dup2(source, fd)
