@@ -35,11 +35,6 @@ class Signer:
         return " ".join(signatures)
 
 
-def signature(secrets: Sequence[bytes], id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature` for one message; `Signer` is for many with the same secrets."""
-    return Signer(secrets).sign(id, timestamp, body)
-
-
 def format_secret(raw: bytes) -> str:
     """A key as people see it: `whsec_<base64>`."""
     return _PREFIX + b2a_base64(raw, newline=False).decode()

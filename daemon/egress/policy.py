@@ -49,10 +49,6 @@ class AddressPolicy:
         self._own = frozenset((_unmapped(ip_address(host.partition("%")[0])), port) for host, port in own)
         self._is_local = is_local
 
-    def with_own(self, addresses: Iterable[tuple[str, int]]) -> AddressPolicy:
-        """The same policy for a daemon that listens on `addresses` (IP literal, port), known once they are bound."""
-        return AddressPolicy(self._allow, self._tenants, addresses, is_local=self._is_local)
-
     def refusal(self, address: Address, port: int, tenant: str) -> str | None:
         """None if `tenant` may connect to it; else the name of the block it lies in, or `OWN`."""
         if isinstance(address, IPv6Address) and address.scope_id is not None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from daemon.persistence.transaction import transaction
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
@@ -92,12 +94,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     if found == len(MIGRATIONS):
         return
     database = Database(connection, execute_plugins=False)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for migration in MIGRATIONS[found:]:
             migration(database)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise

@@ -159,7 +159,8 @@ def test_a_tenants_own_networks_open_nothing_for_another() -> None:
     assert policy.refusal(ip_address("10.1.0.1"), 443, "globex") == "private use"
 
 
-EVERYTHING = AddressPolicy([ip_network("0.0.0.0/0"), ip_network("::/0")], is_local=lambda _: False)
+ALL = [ip_network("0.0.0.0/0"), ip_network("::/0")]
+EVERYTHING = AddressPolicy(ALL, is_local=lambda _: False)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ EVERYTHING = AddressPolicy([ip_network("0.0.0.0/0"), ip_network("::/0")], is_loc
     ],
 )
 def test_nothing_opens_what_this_daemon_listens_on(own: str, asked: str) -> None:
-    policy = EVERYTHING.with_own([(own, 8080)])
+    policy = AddressPolicy(ALL, own=[(own, 8080)], is_local=lambda _: False)
     assert policy.refusal(ip_address(asked), 8080, "acme") == OWN
     assert policy.refusal(ip_address(asked), 8081, "acme") is None
 
