@@ -47,6 +47,11 @@ class Line:
         fewest = (self._occupied & -self._occupied).bit_length() - 1
         return next(iter(self._queues[fewest]))
 
+    @property
+    def fewest(self) -> int:
+        """The count of the first; -1 if nobody is in line."""
+        return (self._occupied & -self._occupied).bit_length() - 1
+
     def _remove(self, key: int, count: int) -> None:
         queue = self._queues[count]
         del queue[key]

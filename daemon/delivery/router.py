@@ -8,6 +8,7 @@ import trio
 
 from daemon.delivery.journal import Counters, Journal
 from daemon.delivery.pool import Pool
+from daemon.delivery.promptness import Verdicts
 from daemon.delivery.slots import Slots
 from daemon.delivery.tenant import DeliveryStore, Means, TenantActor
 
@@ -39,8 +40,10 @@ class Router:
             pool=self._pool,
             journal=Journal(counters),
             give=self._give,
+            verdicts=Verdicts(),
             timeout=settings.timeout,
             per_webhook=settings.max_concurrent_per_webhook,
+            per_tenant=settings.max_concurrent_per_tenant,
         )
         self._actors: dict[int, TenantActor] = {}
         self._nursery: trio.Nursery | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from daemon.delivery.journal import Journal
     from daemon.delivery.pool import Pool
+    from daemon.delivery.promptness import Verdicts
     from daemon.delivery.slots import Slots
     from daemon.model import Claimed, Endpoint, Outcome
 
@@ -52,8 +53,10 @@ class Means:
     pool: Pool
     journal: Journal
     give: Callable[[int, int], None]
+    verdicts: Verdicts
     timeout: float
     per_webhook: int
+    per_tenant: int
 
 
 class TenantActor:
@@ -65,7 +68,7 @@ class TenantActor:
     def __init__(self, tenant: int, means: Means) -> None:
         self._tenant = tenant
         self._means = means
-        self._work = Work(means.per_webhook)
+        self._work = Work(means.per_webhook, means.per_tenant, means.verdicts)
         self._targets: dict[int, Target] = {}
         self._backoff = Backoff()
         self._running = 0
@@ -118,7 +121,9 @@ class TenantActor:
 
     def _claims(self) -> list[Claim]:
         slots, tenant = self._means.slots, self._tenant
-        resting = self._draining or trio.current_time() < self._backoff.until
+        now = trio.current_time()
+        self._work.look(now)
+        resting = self._draining or now < self._backoff.until
         wanted = 0 if resting else self._work.claimable
         held = slots.collect(tenant)
         held += slots.ask(tenant, max(0, wanted - held))
@@ -135,8 +140,9 @@ class TenantActor:
         if unused:
             self._means.give(self._tenant, unused)
         targets = {seq: self._prepared(endpoint) for seq, endpoint in progressed.endpoints.items()}
+        now = trio.current_time()
         for delivery in progressed.claimed:
-            self._begin(delivery, targets[delivery.webhook])
+            self._begin(delivery, targets[delivery.webhook], now)
         for endpoint, delivery, postponed in step.postponed:
             if delivery.seq not in progressed.postponed:
                 continue
@@ -156,8 +162,9 @@ class TenantActor:
         target = self._targets[endpoint.seq] = Target(endpoint)
         return target
 
-    def _begin(self, delivery: Claimed, target: Target) -> None:
+    def _begin(self, delivery: Claimed, target: Target, now: float) -> None:
         self._running += 1
+        self._work.begin(delivery.webhook, delivery.seq, now)
         if self._draining:
             self._ended(delivery, target.endpoint, Postponed("the daemon is shutting down"))
         else:
@@ -176,12 +183,14 @@ class TenantActor:
 
     def _ended(self, delivery: Claimed, endpoint: Endpoint, result: Outcome | Postponed) -> None:
         self._running -= 1
-        if isinstance(result, Postponed):
-            self._postponed.append((endpoint, delivery, result))
-            self._backoff.fault(trio.current_time())
-        else:
+        now = trio.current_time()
+        attempted = not isinstance(result, Postponed)
+        if attempted:
             self._finished.append((endpoint, Finished(delivery, result)))
-        self._work.release(delivery.webhook)
+        else:
+            self._postponed.append((endpoint, delivery, result))
+            self._backoff.fault(now)
+        self._work.end(delivery.webhook, delivery.seq, now, attempted=attempted)
         self._means.give(self._tenant, 1)
         self.ring()
 
@@ -212,7 +221,7 @@ class _Step:
     postponed: list[tuple[Endpoint, Claimed, Postponed]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Attempt:
     actor: TenantActor
     delivery: Claimed

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from daemon.delivery.line import Line
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from daemon.delivery.lanes import Lanes, Place
+from daemon.delivery.promptness import PROMPT
 from daemon.persistence.commands import Claim
 
+if TYPE_CHECKING:
+    from daemon.delivery.promptness import Verdicts
 
-class _Webhook:
-    __slots__ = ("busy", "claimable", "left", "probing", "waiting")
 
-    def __init__(self) -> None:
+class _Webhook(Place):
+    __slots__ = ("left", "old", "probing", "waiting")
+
+    def __init__(self, prompt: bool | None) -> None:
+        super().__init__(prompt)
         self.waiting = 0
-        self.busy = 0
-        self.claimable = 0
         self.left = 0
+        self.old = 0
         self.probing = False
 
 
@@ -21,26 +28,34 @@ class Work:
     """Marks with counts, per webhook. A count is a hint: the disk decides, and only an empty claim proves that
     nothing waits.
 
-    `plan` takes counts and slots away, `settle` says what came of it; between the two nothing else may be planned."""
+    `plan` takes counts and slots away, `settle` says what came of it; between the two nothing else may be planned.
+    `Lanes` has the rule which of them may have a slot. Instants are seconds on any one clock that never goes back."""
 
-    def __init__(self, per_webhook: int) -> None:
+    def __init__(self, per_webhook: int, per_tenant: int, verdicts: Verdicts) -> None:
         self._per_webhook = per_webhook
+        self._verdicts = verdicts
         self._webhooks: dict[int, _Webhook] = {}
-        self._ready = Line()
+        self._lanes = Lanes(per_tenant)
+        # Attempts in flight for no longer than `PROMPT`, the oldest first: webhook and beginning.
+        self._young: OrderedDict[int, tuple[int, float]] = OrderedDict()
         self._probes: set[int] = set()
-        self.claimable = 0
 
     def __len__(self) -> int:
         """How many webhooks have work or attempts under way."""
         return len(self._webhooks)
 
+    @property
+    def claimable(self) -> int:
+        """How many slots `plan` could put to use now."""
+        return self._lanes.claimable
+
     def add(self, webhook: int, count: int) -> None:
         """So many more deliveries wait for the webhook."""
         known = self._webhooks.get(webhook)
         if known is None:
-            known = self._webhooks[webhook] = _Webhook()
+            known = self._webhooks[webhook] = _Webhook(self._verdicts.of(webhook))
         known.waiting += count
-        self._changed(webhook, known)
+        self._changed(webhook, known, 0, known.prompt)
 
     def probe(self) -> None:
         """Mark the webhooks whose last claim brought something but left nothing known: there may be more.
@@ -51,7 +66,7 @@ class Work:
             if not known.waiting:
                 known.waiting = 1
                 known.probing = True
-                self._changed(webhook, known)
+                self._changed(webhook, known, 0, known.prompt)
         self._probes.clear()
 
     def plan(self, slots: int) -> list[Claim]:
@@ -59,14 +74,14 @@ class Work:
 
         The slots of the webhooks are taken; `settle` must follow for each claim."""
         limits: dict[int, int] = {}
-        while slots and (webhook := self._ready.first()) is not None:
+        while slots and (turn := self._lanes.first()) is not None:
+            webhook, most = turn
             known = self._webhooks[webhook]
-            count = 1 if len(self._ready) > 1 else min(slots, known.claimable)
+            count = min(slots, most, known.claimable)
             limits[webhook] = limits.get(webhook, 0) + count
             slots -= count
-            known.busy += count
             known.waiting -= count
-            self._changed(webhook, known)
+            self._changed(webhook, known, count, known.prompt)
         for webhook in limits:
             known = self._webhooks[webhook]
             known.left = known.waiting
@@ -76,7 +91,6 @@ class Work:
         """A claim came back with `got` deliveries; the slots that it did not need are free again."""
         webhook, asked = claim.webhook, claim.limit
         known = self._webhooks[webhook]
-        known.busy -= asked - got
         if got < asked:
             known.waiting -= known.left
         elif known.probing:
@@ -84,21 +98,39 @@ class Work:
         known.probing = False
         if got and not known.waiting:
             self._probes.add(webhook)
-        self._changed(webhook, known)
+        self._changed(webhook, known, got - asked, known.prompt)
 
-    def release(self, webhook: int) -> None:
-        """An attempt at the webhook is over: its slot is free."""
+    def begin(self, webhook: int, delivery: int, now: float) -> None:
+        """The attempt at a delivery that was claimed begins; `end` must follow."""
+        self._young[delivery] = (webhook, now)
+
+    def look(self, now: float) -> None:
+        """Take the time into account. Always before `plan`: what it says of slow webhooks is as of the last look."""
+        while self._young:
+            webhook, began = next(iter(self._young.values()))
+            if now - began <= PROMPT:
+                return
+            self._young.popitem(last=False)
+            known = self._webhooks[webhook]
+            known.old += 1
+            self._changed(webhook, known, 0, False)
+
+    def end(self, webhook: int, delivery: int, now: float, *, attempted: bool) -> None:
+        """The attempt is over: its slot is free. Not `attempted`, it says nothing about the webhook."""
         known = self._webhooks[webhook]
-        known.busy -= 1
-        self._changed(webhook, known)
+        young = self._young.pop(delivery, None)
+        if young is None:
+            known.old -= 1
+        prompt = known.prompt
+        if attempted:
+            prompt = young is not None and now - young[1] <= PROMPT and not known.old
+        self._changed(webhook, known, -1, prompt)
 
-    def _changed(self, webhook: int, known: _Webhook) -> None:
-        claimable = min(known.waiting, self._per_webhook - known.busy)
-        self.claimable += claimable - known.claimable
-        known.claimable = claimable
-        if claimable:
-            self._ready.put(webhook, known.busy)
-            return
-        self._ready.leave(webhook)
-        if not known.waiting and not known.busy and webhook not in self._probes:
+    def _changed(self, webhook: int, known: _Webhook, taken: int, prompt: bool | None) -> None:
+        if prompt is not known.prompt and prompt is not None:
+            self._verdicts.note(webhook, prompt)
+        busy, waiting = known.busy + taken, known.waiting
+        room = self._per_webhook - busy
+        self._lanes.move(webhook, known, busy, waiting if waiting < room else room, prompt)
+        if not waiting and not busy and webhook not in self._probes:
             del self._webhooks[webhook]

@@ -137,8 +137,7 @@ async def test_attempts_are_bounded_per_webhook_per_tenant_and_in_all(
         for webhook in range(webhooks):
             stage.store.add_webhook(webhook % tenants, webhook)
             stage.publish(webhook, 12)
-        await stage.until(lambda: len(stage.network.requests) >= most[2])
-        assert (stage.router.in_flight, len(stage.network.requests)) == (most[2], most[2])
+        await stage.until(lambda: stage.router.in_flight == most[2])
         await stage.settled()
         assert stage.store.count("succeeded") == 12 * webhooks
         assert set(stage.store.claims.values()) == {1}
@@ -164,7 +163,7 @@ async def test_hanging_tenants_do_not_delay_another(autojump_clock: MockClock) -
             for webhook in range(tenant * 10 + 1, tenant * 10 + 11):
                 stage.store.add_webhook(tenant, webhook, "http://hangs.example/")
                 stage.publish(webhook, 20)
-        await stage.until(lambda: len(stage.network.requests) == 24 * 64 + 16 * 8)
+        await stage.until(lambda: len(stage.network.requests) == 32 * 48 + 8 * 8)
         stage.store.add_webhook(41, 1000)
         stage.publish(1000, 100)
         began = trio.current_time()

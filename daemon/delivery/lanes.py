@@ -1,0 +1,105 @@
+"""Whose turn it is among the webhooks of one tenant, and how many slots those may hold that are not prompt. Pure."""
+
+from __future__ import annotations
+
+from daemon.delivery.line import Line
+
+
+class Place:
+    """Where a webhook stands. `prompt` is None if it was never tried. Written by `Lanes.move` alone."""
+
+    __slots__ = ("busy", "claimable", "line", "prompt")
+
+    def __init__(self, prompt: bool | None) -> None:
+        self.busy = 0
+        self.claimable = 0
+        self.prompt = prompt
+        self.line: Line | None = None
+
+
+class Lanes:
+    """The last quarter of a tenant's slots is open only to prompt webhooks: those none of whose attempts has been in
+    flight for more than a second, and whose last one ended within a second. Of that quarter, webhooks that were never
+    tried may take half (rounded down) altogether, and only for the first slot of each.
+
+    So webhooks that are not prompt take a slot only while all of them together hold fewer than three quarters, or for
+    the first attempt at one seven eighths. A webhook that turns slow keeps what it holds until its attempts end: time
+    alone only ever closes slots, so nobody has to be woken by a clock. Where both kinds may have a slot, whoever has
+    the least goes first, equals of the two kinds take turns; prompt ones cannot starve the others, nor they them."""
+
+    def __init__(self, slots: int) -> None:
+        reserved = slots // 4
+        self._common = slots - reserved
+        self._first = self._common + reserved // 2
+        self._prompt, self._untried, self._others = Line(), Line(), Line()
+        self._prompt_claimable = 0
+        self._unsure_claimable = 0
+        self._unsure_busy = 0
+        self._turn = False
+
+    @property
+    def claimable(self) -> int:
+        """How many slots could be put to use, if there were any number of them."""
+        if not self._unsure_claimable:
+            return self._prompt_claimable
+        first = min(len(self._untried), self._first - self._unsure_busy)
+        unsure = min(self._unsure_claimable, self._common - self._unsure_busy)
+        return self._prompt_claimable + max(0, first, unsure)
+
+    def move(self, webhook: int, place: Place, busy: int, claimable: int, prompt: bool | None) -> None:
+        """The webhook holds `busy` slots now and could use `claimable` more."""
+        line = place.line
+        if prompt and line is self._prompt:
+            self._prompt_claimable += claimable - place.claimable
+            place.busy, place.claimable = busy, claimable
+            if claimable:
+                self._prompt.put(webhook, busy)
+            else:
+                self._prompt.leave(webhook)
+            return
+        if place.prompt:
+            self._prompt_claimable -= place.claimable
+        else:
+            self._unsure_claimable -= place.claimable
+            self._unsure_busy -= place.busy
+        place.busy, place.claimable, place.prompt = busy, claimable, prompt
+        if prompt:
+            self._prompt_claimable += claimable
+            line = self._prompt
+        else:
+            self._unsure_claimable += claimable
+            self._unsure_busy += busy
+            line = self._untried if prompt is None and not busy else self._others
+        if place.line is not line:
+            if place.line is not None:
+                place.line.leave(webhook)
+            place.line = line
+        if claimable:
+            line.put(webhook, busy)
+        else:
+            line.leave(webhook)
+
+    def first(self) -> tuple[int, int] | None:
+        """Whose turn it is, and how many slots it may take before another's turn has to be looked for."""
+        if not self._unsure_claimable or (unsure := self._unsure()) is None:
+            head = self._prompt.first()
+            return None if head is None else (head, 1 if len(self._prompt) > 1 else self._prompt_claimable)
+        if not self._prompt:
+            alone = unsure is self._others and len(unsure) == 1
+            return self._head(unsure), self._common - self._unsure_busy if alone else 1
+        ahead = self._prompt.fewest - unsure.fewest
+        if not ahead:
+            self._turn = not self._turn
+        return self._head(unsure if ahead > 0 or (not ahead and self._turn) else self._prompt), 1
+
+    def _unsure(self) -> Line | None:
+        # Those never tried go before the others: one attempt, and it is known where they belong.
+        if self._untried and self._unsure_busy < self._first:
+            return self._untried
+        return self._others if self._others and self._unsure_busy < self._common else None
+
+    @staticmethod
+    def _head(line: Line) -> int:
+        head = line.first()
+        assert head is not None
+        return head
