@@ -116,39 +116,46 @@ class Lanes:
         command alone. Drops tickets that are abandoned or past their deadline at `now`.
 
         Steps without end starve no public command: a part of each batch is kept for them, and one that did not fit
-        goes first in the next."""
+        goes first in the next. Those behind it that do fit do not wait for it."""
         taken: list[Ticket[Any]] = []
         room = BATCH_ROWS
-        if self._held_back and (first := self._next_public(BATCH_ROWS, now, alone=True)) is not None:
-            taken.append(first)
-            room -= first.rows
+        if self._held_back:
+            taken = self._in_turn(BATCH_ROWS, now, most=1)
+            room -= sum(ticket.rows for ticket in taken)
         kept = _KEPT_FOR_PUBLIC if self._public and not taken else 0
         while self._internal and (not taken or self._internal[0].rows <= room - kept):
             ticket = self._internal.popleft()
             taken.append(ticket)
             room -= ticket.rows
-        while (ticket := self._next_public(room, now, alone=not taken)) is not None:
-            taken.append(ticket)
-            room -= ticket.rows
+        taken += self._in_turn(room, now, most=self._waiting, alone=not taken)
         self._held_back = bool(self._public)
         return taken
 
-    def _next_public(self, room: int, now: float, *, alone: bool) -> Ticket[Any] | None:
-        """The ticket whose turn it is; None if there is none, or if it is too large, unless it may go alone."""
-        while self._public:
-            turn, queue = next(iter(self._public.items()))
-            ticket = queue[0]
-            stale = ticket.abandoned or ticket.deadline <= now
-            if not (stale or alone or ticket.rows <= room):
-                return None
-            queue.popleft()
+    def _in_turn(self, room: int, now: float, *, most: int, alone: bool = True) -> list[Ticket[Any]]:
+        """At most so many public tickets that fit, one of each caller in turn; if `alone`, the first whatever its size.
+
+        A caller whose next ticket is too large keeps its turn, before those that have had theirs."""
+        taken: list[Ticket[Any]] = []
+        too_large: dict[object, deque[Ticket[Any]]] = {}
+        while self._public and len(taken) < most:
+            turn = next(iter(self._public))
+            queue = self._public.pop(turn)
+            while queue and (queue[0].abandoned or queue[0].deadline <= now):
+                queue.popleft()
+                self._waiting -= 1
+            if not queue:
+                continue
+            if queue[0].rows > room and (taken or not alone):
+                too_large[turn] = queue
+                continue
+            ticket = queue.popleft()
             self._waiting -= 1
-            del self._public[turn]
+            taken.append(ticket)
+            room -= ticket.rows
             if queue:
                 self._public[turn] = queue
-            if not stale:
-                return ticket
-        return None
+        self._public = too_large | self._public
+        return taken
 
     def take_public(self) -> list[Ticket[Any]]:
         """Everything in the public lane, to be refused."""

@@ -82,6 +82,32 @@ def test_a_command_weighs_what_its_tenants_last_events_were_delivered_to() -> No
     assert lanes.take(NOW) == [heavy[1]]
 
 
+def test_what_fits_does_not_wait_behind_another_callers_large_command() -> None:
+    lanes = Lanes()
+    flood = [ticket(1, events=BATCH_ROWS) for _ in range(3)]
+    small = [ticket(2) for _ in range(8)]
+    lanes.put_public(flood[0])
+    for one in small:
+        lanes.put_public(one)
+    for one in flood[1:]:
+        lanes.put_public(one)
+    lanes.put_internal(step())
+    assert lanes.take(NOW)[1:] == small
+    assert [lanes.take(NOW) for _ in range(3)] == [[flood[0]], [flood[1]], [flood[2]]]
+
+
+def test_a_large_command_goes_first_in_the_batch_after_the_one_it_did_not_fit_into() -> None:
+    lanes = Lanes()
+    large = ticket(1, events=BATCH_ROWS)
+    lanes.put_internal(step())
+    lanes.put_public(large)
+    lanes.put_public(ticket(2))
+    assert large not in lanes.take(NOW)
+    lanes.put_internal(step())
+    lanes.put_public(ticket(2))
+    assert lanes.take(NOW) == [large]
+
+
 def test_what_is_abandoned_or_too_late_is_never_taken() -> None:
     lanes = Lanes()
     abandoned, late, good = ticket(1), ticket(2, deadline=NOW), ticket(3)
