@@ -1,4 +1,4 @@
-"""What people see after a kill -9 (CONTRACT §8); test_crash_mid_delivery, test_torture and test_crash_points count what is lost and repeated."""
+"""What people see after a kill -9 (CONTRACT §8); other files count what is lost and repeated."""
 
 from __future__ import annotations
 
