@@ -57,8 +57,9 @@ class Locked:
 class Store:
     """A running `Persistence` and what it has offered to its router."""
 
-    def __init__(self, actor: Persistence) -> None:
+    def __init__(self, actor: Persistence, metrics: Metrics) -> None:
         self.actor = actor
+        self._metrics = metrics
         self.ended = trio.Event()
         self.offers: list[dict[int, dict[int, int]]] = []
 
@@ -72,6 +73,12 @@ class Store:
     async def remove(self, tenant: Tenant) -> None:
         await self.actor.execute(UpdateTenant(tenant.seq, active=False), PATIENCE)
         await self.actor.execute(RemoveTenant(tenant.seq), PATIENCE)
+
+    def commits(self) -> int:
+        """How many transactions of commands there were, as a scrape would say."""
+        name = "tenant_webhooks_commit_rows_count "
+        (count,) = [line for line in self._metrics.render().decode().splitlines() if line.startswith(name)]
+        return int(float(count.removeprefix(name)))
 
     async def tenant(self, id: str = "acme") -> Tenant:
         return await self.actor.execute(CreateTenant(id, None), PATIENCE)
@@ -110,9 +117,8 @@ def failed(delivery: Claimed, *, at: int = 2000) -> Finished:
 
 @asynccontextmanager
 async def running(path: Path, limits: Limits | None = None, *, least_free: int = 0) -> AsyncIterator[Store]:
-    store = Store(
-        Persistence(open_writer(path), path, StorageSettings(min_free_bytes=least_free), limits or Limits(), Metrics())
-    )
+    metrics, storage = Metrics(), StorageSettings(min_free_bytes=least_free)
+    store = Store(Persistence(open_writer(path), path, storage, limits or Limits(), metrics), metrics)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(store.run)
