@@ -16,9 +16,13 @@ SPARE = 256
 class Job(Protocol):
     async def run(self) -> None: ...
 
+    def cut(self) -> None:
+        """End now, without a worker. Called of those that were adopted."""
+        ...
+
 
 class Pool:
-    """Runs jobs side by side, each in a worker that then waits for another.
+    """Runs jobs side by side, each in a worker that then waits for another, and looks after those that need none.
 
     It sets no bound to the number of jobs: whoever submits one holds a slot for it."""
 
@@ -27,28 +31,50 @@ class Pool:
         # Whoever is counted as idle takes one job: there is room for every job that is sent.
         self._jobs, self._queue = trio.open_memory_channel[Job](SPARE)
         self._nursery: trio.Nursery | None = None
+        self._adopted: set[Job] = set()
         self._idle = 0
-        self.busy = 0
+        self._working = 0
+        self._ended = False
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are under way."""
+        return self._working + len(self._adopted)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `close`, then until the last job has ended. What a job raises comes out of here.
 
-        Cancelled, or once the deadline of `end_by` has passed, every job is cancelled where it stands."""
-        with self._queue, self._scope:
-            async with trio.open_nursery() as self._nursery:
-                task_status.started()
-                self._idle += 1
-                await self._work(None)
+        Cancelled, or once the deadline of `end_by` has passed, every job is cancelled, or cut, where it stands."""
+        try:
+            with self._queue, self._scope:
+                async with trio.open_nursery() as self._nursery:
+                    task_status.started()
+                    self._idle += 1
+                    await self._work(None)
+        finally:
+            self._ended = True
+            while self._adopted:
+                self._adopted.pop().cut()
 
-    def submit(self, job: Job) -> None:
-        """Begin a job; never blocks. Only between the start of `run` and `close`."""
-        assert self._nursery is not None
-        self.busy += 1
+    def submit(self, job: Job) -> bool:
+        """Begin a job in a worker; never blocks. False if there are none any more."""
+        if self._ended or self._scope.cancel_called:
+            return False
+        assert self._nursery is not None, "only once `run` has started"
+        self._working += 1
         if self._idle:
             self._idle -= 1
             self._jobs.send_nowait(job)
         else:
             self._nursery.start_soon(self._work, job)
+        return True
+
+    def adopt(self, job: Job) -> None:
+        """A job under way without a worker: it is counted until it is released, and cut if it is not in time."""
+        self._adopted.add(job)
+
+    def release(self, job: Job) -> None:
+        self._adopted.remove(job)
 
     def end_by(self, deadline: float) -> None:
         """Cancel what still runs at `deadline` (trio's clock); of several the earliest counts."""
@@ -64,7 +90,7 @@ class Pool:
                 try:
                     await job.run()
                 finally:
-                    self.busy -= 1
+                    self._working -= 1
                 if self._idle >= SPARE:
                     return
                 self._idle += 1

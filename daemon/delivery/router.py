@@ -15,9 +15,9 @@ from daemon.delivery.tenant import DeliveryStore, Means, TenantActor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
     from trio import TaskStatus
 
+    from daemon.delivery.attempt import Transport
     from daemon.settings import DeliverySettings
 
 
@@ -27,7 +27,7 @@ class Router:
     def __init__(
         self,
         store: DeliveryStore,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         settings: DeliverySettings,
         counters: Counters,
     ) -> None:

@@ -21,18 +21,17 @@ class Signer:
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._keyed = [hmac.new(secret, digestmod="sha256") for secret in secrets]
 
-    def sign(self, id: str, timestamp: int, body: bytes) -> str:
+    def sign(self, id: str, timestamp: int, body: bytes) -> bytes:
         """The value of `webhook-signature`: one signature for each secret, separated by spaces.
 
         `timestamp` is in seconds since the Unix epoch."""
-        prefix = f"{id}.{timestamp}.".encode()
-        signatures: list[str] = []
+        message = b"%b.%d.%b" % (id.encode(), timestamp, body)
+        signatures: list[bytes] = []
         for keyed in self._keyed:
             state = keyed.copy()
-            state.update(prefix)
-            state.update(body)
-            signatures.append("v1," + b2a_base64(state.digest(), newline=False).decode())
-        return " ".join(signatures)
+            state.update(message)
+            signatures.append(b"v1," + b2a_base64(state.digest(), newline=False))
+        return b" ".join(signatures)
 
 
 def format_secret(raw: bytes) -> str:

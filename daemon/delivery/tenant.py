@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from daemon.delivery.attempt import Postponed, attempt, cut_short
+from daemon.delivery.attempt import Attempt, Postponed
 from daemon.delivery.backoff import Backoff
 from daemon.delivery.target import Target
 from daemon.delivery.work import Work
-from daemon.egress.exchange import Exchange
-from daemon.identifiers import now_ms
 from daemon.model import Finished
 from daemon.persistence.commands import Claim, Progress, Progressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import httpx
-
+    from daemon.delivery.attempt import Transport
     from daemon.delivery.journal import Journal
     from daemon.delivery.pool import Pool
     from daemon.delivery.promptness import Verdicts
@@ -48,7 +45,7 @@ class Means:
     """What all tenant actors share. `give` returns slots of a tenant: `give(tenant, count)`."""
 
     store: DeliveryStore
-    transport: httpx.AsyncBaseTransport
+    transport: Transport
     slots: Slots
     pool: Pool
     journal: Journal
@@ -165,25 +162,16 @@ class TenantActor:
     def _begin(self, delivery: Claimed, target: Target, now: float) -> None:
         self._running += 1
         self._work.begin(delivery.webhook, delivery.seq, now)
+        means = self._means
+        attempt = Attempt(delivery, target, means.transport, means.pool, now + means.timeout, self._ended)
         if self._draining:
-            self._ended(delivery, target.endpoint, Postponed("the daemon is shutting down"))
+            attempt.cut()
         else:
-            self._means.pool.submit(_Attempt(self, delivery, target))
+            attempt.begin()
 
-    async def carry_out(self, delivery: Claimed, target: Target) -> None:
-        """Attempt a claimed delivery and keep what came of it. Cancelled, it keeps what `cut_short` says."""
-        endpoint, started = target.endpoint, now_ms()
-        exchange = Exchange(endpoint.seq, endpoint.tenant, trio.current_time() + self._means.timeout)
-        try:
-            result = await attempt(delivery, target, exchange, self._means.transport, started)
-        except trio.Cancelled:
-            self._ended(delivery, endpoint, cut_short(exchange, started))
-            raise
-        self._ended(delivery, endpoint, result)
-
-    def _ended(self, delivery: Claimed, endpoint: Endpoint, result: Outcome | Postponed) -> None:
+    def _ended(self, attempt: Attempt, result: Outcome | Postponed) -> None:
         self._running -= 1
-        now = trio.current_time()
+        now, delivery, endpoint = trio.current_time(), attempt.delivery, attempt.target.endpoint
         attempted = not isinstance(result, Postponed)
         if attempted:
             self._finished.append((endpoint, Finished(delivery, result)))
@@ -219,13 +207,3 @@ class _Step:
     claims: list[Claim]
     finished: list[tuple[Endpoint, Finished]]
     postponed: list[tuple[Endpoint, Claimed, Postponed]]
-
-
-@dataclass(slots=True)
-class _Attempt:
-    actor: TenantActor
-    delivery: Claimed
-    target: Target
-
-    async def run(self) -> None:
-        await self.actor.carry_out(self.delivery, self.target)

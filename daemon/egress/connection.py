@@ -10,8 +10,12 @@ from daemon.egress.faults import EgressError, LocalFault, is_local
 from daemon.egress.response import Malformed, ResponseReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from daemon.egress.deadlines import Deadlines
     from daemon.egress.exchange import Exchange
+    from daemon.egress.express import Flight
+    from daemon.egress.readiness import Readiness
     from daemon.egress.wire import Wire
 
 Origin = tuple[str, str, int]
@@ -31,37 +35,58 @@ class Late(Exception):
 
 
 class Connection:
-    """Owns its wire. `origin` (scheme, host, port) and `remote` (`host:port`) never change; `key` and
-    `expires` belong to whoever keeps it between requests. After a failure or a cancellation only `close` is left."""
+    """Owns its wire. `origin` (scheme, host, port) and `remote` (`host:port`) never change; `key`, `expires` and
+    `flight` belong to whoever keeps it between requests. After a failure or a cancellation only `close` is left."""
 
-    __slots__ = ("_unsent", "_wire", "expires", "key", "origin", "reader", "remote")
+    __slots__ = ("_readiness", "_unsent", "_wire", "expires", "flight", "key", "origin", "reader", "remote")
 
     def __init__(self, wire: Wire, origin: Origin, remote: str) -> None:
         self._wire = wire
         self._unsent = False
+        self._readiness: Readiness | None = None
         self.origin = origin
         self.remote = remote
         self.reader = ResponseReader()
         self.key = 0
         self.expires = 0.0
+        self.flight: Flight | None = None
 
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: this one was sent and its response read, to the end and in bounds."""
         return self.reader.reusable and self.reader.seen <= MAX_BODY and not self._unsent
 
+    @property
+    def watched(self) -> bool:
+        return self._readiness is not None
+
+    def watch(self, readiness: Readiness, ready: Callable[[], None]) -> None:
+        """Have `ready` called whenever there is something to read, until `unwatch` or `close`. Raises OSError."""
+        readiness.add(self._wire.descriptor, ready)
+        self._readiness = readiness
+
+    def unwatch(self) -> None:
+        if self._readiness is not None:
+            self._readiness.remove(self._wire.descriptor)
+            self._readiness = None
+
     def close(self) -> None:
+        self.unwatch()
         self._wire.close()
         self.reader.close()
 
     def expire(self) -> None:
         self._wire.wake()
 
-    async def request(self, message: bytes, exchange: Exchange, keep: int, deadlines: Deadlines) -> None:
-        """Sends `message` and reads the response into `reader`, keeping `keep` bytes of its body.
+    def quiet(self) -> bool:
+        """Whether nothing has come since the last response: neither the peer's close nor bytes nobody asked for."""
+        return self._wire.quiet()
 
-        Returns once the final head is read and the body is too, or its bounds are reached (64 KiB, 2 s, the attempt's
-        deadline). Raises EgressError or Late before that head; Stale or LocalFault if not one byte was written."""
+    def send(self, message: bytes, exchange: Exchange, keep: int) -> int:
+        """Begins a request: sends what fits of `message` without waiting and returns how much that was; `keep` bytes of
+        the response's body will be kept.
+
+        Raises Stale, EgressError or LocalFault if not one byte was written."""
         wire = self._wire
         self.reader.begin(keep)
         exchange.phase = "send"
@@ -76,13 +101,32 @@ class Connection:
                 raise LocalFault(f"The request could not be sent: {error.strerror}.") from None
             raise EgressError("send_failed", f"{self.remote} closed the connection before the request.") from None
         exchange.wrote = True
-        if sent < len(message):
+        if sent == len(message):
+            exchange.phase = "head"
+        return sent
+
+    def read(self, exchange: Exchange) -> bool:
+        """Takes in what has come of the response to a request that was sent whole. True if that was all of it; if not,
+        `finish` reads the rest. Raises EgressError as `finish` does."""
+        try:
+            data = self._wire.receive_now()
+        except OSError as error:
+            raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
+        if data is not None:
+            self._take(data, exchange)
+        return self.reader.complete
+
+    async def finish(self, unsent: memoryview | None, exchange: Exchange, deadlines: Deadlines) -> None:
+        """Sends what is `unsent` of the message and reads what is left of the response into `reader`.
+
+        Returns once the final head is read and the body is too, or its bounds are reached (64 KiB, 2 s, the attempt's
+        deadline). Raises EgressError or Late before that head."""
+        if unsent:
             with trio.CancelScope(deadline=exchange.deadline):
-                await self._send_and_read_head(memoryview(message)[sent:], exchange)
+                await self._send_and_read_head(unsent, exchange)
             if not self.reader.status:
                 raise Late
-        else:
-            exchange.phase = "head"
+        elif not self.reader.status:
             tick = deadlines.watch(self, exchange.deadline)
             try:
                 await self._read_head(exchange)
@@ -90,7 +134,6 @@ class Connection:
                 raise Late from None
             finally:
                 deadlines.forget(self, tick)
-        exchange.status = self.reader.status
         if not self.reader.complete:
             exchange.phase = "body"
             with trio.CancelScope(deadline=min(exchange.deadline, trio.current_time() + BODY_SECONDS)):
@@ -104,14 +147,19 @@ class Connection:
                 data = await receive()
             except OSError as error:
                 raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
-            if not data:
-                raise self._lost(exchange, "The receiver closed the connection")
-            if exchange.first_byte is None:
-                exchange.first_byte = exchange.elapsed()
-            try:
-                reader.feed(data)
-            except Malformed as error:
-                raise EgressError("invalid_response", f"The receiver's response is not acceptable: {error}.") from None
+            self._take(data, exchange)
+
+    def _take(self, data: bytes, exchange: Exchange) -> None:
+        """What came while a final head was waited for."""
+        if not data:
+            raise self._lost(exchange, "The receiver closed the connection")
+        if exchange.first_byte is None:
+            exchange.first_byte = exchange.elapsed()
+        try:
+            self.reader.feed(data)
+        except Malformed as error:
+            raise EgressError("invalid_response", f"The receiver's response is not acceptable: {error}.") from None
+        exchange.status = self.reader.status
 
     def _lost(self, exchange: Exchange, how: str) -> EgressError:
         if exchange.phase == "send":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
+    from daemon.egress.exchange import Phase
     from daemon.model import ErrorCode
 
 # Our own exhaustion: no descriptor, memory, buffer, local port or interface. Not the receiver's doing.
@@ -37,3 +38,18 @@ class LocalFault(Exception):
 def is_local(error: OSError) -> bool:
     """Whether this machine, not the receiver or the way to it, is the cause."""
     return error.errno in _LOCAL
+
+
+def too_late(phase: Phase, host: str) -> EgressError:
+    """What an attempt comes to whose time is up in this phase, before a final head."""
+    match phase:
+        case "resolve":
+            return EgressError("dns_failed", f"Looking up {host} took too long.")
+        case "connect":
+            return EgressError("connect_timeout", f"{host} did not accept a connection in time.")
+        case "tls":
+            return EgressError("tls_failed", f"The TLS handshake with {host} did not end in time.")
+        case "send":
+            return EgressError("send_failed", "The receiver stopped reading: the request could not be sent in time.")
+        case _:
+            return EgressError("response_timeout", "The receiver sent no complete response head in time.")

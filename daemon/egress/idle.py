@@ -64,10 +64,9 @@ class IdleConnections:
         if len(self._by_age) == 1:
             self._filled.set()
 
-    def forget(self, key: int) -> None:
-        for connection in self._by_key.pop(key, ()):
-            del self._by_age[connection]
-            connection.close()
+    def discard(self, connection: Connection) -> None:
+        """Closes one that waits."""
+        self._close(connection)
 
     def clear(self) -> None:
         for connection in self._by_age:

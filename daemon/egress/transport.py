@@ -16,12 +16,14 @@ import trio
 from msgspec import Struct
 
 from daemon.egress.connecting import connect, shown
-from daemon.egress.connection import Connection, Late, Stale
+from daemon.egress.connection import Connection, Late
 from daemon.egress.deadlines import Deadlines
-from daemon.egress.faults import EgressError
+from daemon.egress.express import Express
+from daemon.egress.faults import EgressError, too_late
 from daemon.egress.guard import refuse_addresses
 from daemon.egress.idle import IdleConnections
-from daemon.egress.request import serialise
+from daemon.egress.readiness import Readiness
+from daemon.egress.request import message_of, serialise
 from daemon.egress.resolver import SystemResolver
 from daemon.egress.tls import client_context, handshake
 from daemon.egress.url import UrlError, check_url
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import ssl
 
     from daemon.egress.exchange import Exchange
+    from daemon.egress.express import Caller, Flight
     from daemon.egress.policy import AddressPolicy
     from daemon.egress.resolver import Resolver, SockAddr
     from daemon.egress.response import ResponseReader
@@ -69,9 +72,12 @@ class Statistics(Struct, frozen=True):
 
 
 class EgressTransport(httpx.AsyncBaseTransport):
-    """`request.extensions["exchange"]` is the attempt's `Exchange`, fresh for each request. The optional
-    `request.extensions["head"]` (bytes, see `request_head`) is what is the same in every request of a webhook, encoded
-    once; `request.headers` are then only the attempt's own. `Host` and `Content-Length` are ours in any case. The
+    """Two ways to send the same bytes: `launch` over a kept connection, at once and without a task; where there is
+    none, `handle_async_request`, httpx's own seam, over a new one.
+
+    `request.extensions["exchange"]` is the attempt's `Exchange`, fresh for each request. The optional
+    `request.extensions["head"]` (bytes, see `request_head`) are request line and headers encoded already;
+    `request.headers` come after them. `Host` and `Content-Length` are ours in any case. The
     optional `request.extensions["url"]` (str) is the URL as registered, read in place of `request.url`, which httpx has
     rewritten: what was checked then is what is checked and connected to now.
 
@@ -94,21 +100,26 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._tls = tls or client_context()
         self._idle = IdleConnections(delivery.keep_alive, delivery.max_concurrent)
         self._deadlines = Deadlines()
-        self._opened = self._reused = self._stale = 0
+        self._readiness = Readiness()
+        self._express = Express(self._readiness, self._idle, self._deadlines, self._keep)
+        self._opened = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Ends waits whose deadline has passed and closes idle connections when their time is over, until cancelled;
-        then closes them all."""
+        """Attends to what is under way without a task, ends waits whose deadline has passed and closes idle connections
+        when their time is over, until cancelled; then closes those."""
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._readiness.run)
                 nursery.start_soon(self._deadlines.run)
                 nursery.start_soon(self._idle.run)
                 task_status.started()
         finally:
             self._idle.clear()
+            self._readiness.close()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Returns as soon as a final head is read and the body is too, or its bounds are reached. `run` must run.
+        """Opens a connection for it. Returns as soon as a final head is read and the body is too, or its bounds are
+        reached. `run` must run.
 
         Raises EgressError for every outcome before that, the passing of `exchange.deadline` too; LocalFault if the
         cause is ours and not one byte was written. Cancelled, it leaves no socket open. `exchange` is filled in always.
@@ -124,57 +135,50 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
         await trio.lowlevel.checkpoint()
 
-    def forget(self, key: int) -> None:
-        """Closes the idle connections of `key`."""
-        self._idle.forget(key)
-
     def statistics(self) -> Statistics:
-        return Statistics(len(self._idle), self._opened, self._reused, self._stale)
+        return Statistics(len(self._idle), self._opened, self._express.reused, self._express.stale)
+
+    def launch(self, url: str, head: bytes, body: bytes, exchange: Exchange, caller: Caller) -> Flight | None:
+        """See `Express.launch`. `url` as registered, `head` and `body` as `serialise` takes them."""
+        try:
+            target = self._read_url(url)
+        except UrlError:
+            return None  # `handle_async_request` says what is wrong with it
+        return self._express.launch(target, serialise(head, body), exchange, caller)
+
+    async def finish(self, flight: Flight) -> ResponseReader:
+        """See `Express.finish`."""
+        return await self._express.finish(flight)
 
     async def _attempt(self, request: httpx.Request, exchange: Exchange) -> httpx.Response:
         try:
             target = self._read_url(request.extensions.get("url") or str(request.url))
         except UrlError as error:
             raise EgressError("blocked_address", error.detail) from None
-        message = serialise(request, target)
-        connection: Connection | None = None
+        message = message_of(request, target)
+        connection = await self._connection(target, exchange)
         try:
-            while connection is None:
-                connection = await self._connection(target, exchange)
-                try:
-                    await connection.request(message, exchange, self._keep, self._deadlines)
-                except Stale:
-                    self._stale += 1
-                    connection.close()
-                    connection = None
-                except Late:
-                    raise _too_late(exchange, target) from None
-            reader = connection.reader
-            response = Received(reader)
-            exchange.truncated = not reader.complete or reader.seen > self._keep
-            if connection.reusable:
-                self._idle.put(exchange.key, connection, reader.hint)
-                connection = None
-            return response
-        finally:
-            if connection is not None:
-                connection.close()
+            sent = connection.send(message, exchange, self._keep)
+            unsent = memoryview(message)[sent:] if sent < len(message) else None
+            await connection.finish(unsent, exchange, self._deadlines)
+        except Late:
+            connection.close()
+            raise too_late(exchange.phase, target.host) from None
+        except BaseException:
+            connection.close()
+            raise
+        response = Received(connection.reader)
+        self._express.settle(connection, exchange)
+        return response
 
     async def _connection(self, target: ParsedTarget, exchange: Exchange) -> Connection:
-        origin = (target.scheme, target.host, target.port)
-        connection = self._idle.take(exchange.key, origin)
-        if connection is not None:
-            self._reused += 1
-            exchange.reused = True
-        else:
-            exchange.reused = False
-            exchange.remote_address = None
-            with trio.CancelScope(deadline=min(exchange.deadline, trio.current_time() + self._connect_timeout)):
-                wire, remote = await self._open(target, exchange)
-                connection = Connection(wire, origin, remote)
-            if connection is None:
-                raise _too_late(exchange, target)
-            self._opened += 1
+        connection: Connection | None = None
+        with trio.CancelScope(deadline=min(exchange.deadline, trio.current_time() + self._connect_timeout)):
+            wire, remote = await self._open(target, exchange)
+            connection = Connection(wire, target.origin, remote)
+        if connection is None:
+            raise too_late(exchange.phase, target.host)
+        self._opened += 1
         exchange.remote_address = connection.remote
         return connection
 
@@ -207,17 +211,3 @@ class EgressTransport(httpx.AsyncBaseTransport):
         addresses = await self._resolver.resolve(target.name, target.port, exchange.tenant)
         exchange.dns = exchange.elapsed(began)
         return addresses
-
-
-def _too_late(exchange: Exchange, target: ParsedTarget) -> EgressError:
-    match exchange.phase:
-        case "resolve":
-            return EgressError("dns_failed", f"Looking up {target.host} took too long.")
-        case "connect":
-            return EgressError("connect_timeout", f"{target.host} did not accept a connection in time.")
-        case "tls":
-            return EgressError("tls_failed", f"The TLS handshake with {target.host} did not end in time.")
-        case "send":
-            return EgressError("send_failed", "The receiver stopped reading: the request could not be sent in time.")
-        case _:
-            return EgressError("response_timeout", "The receiver sent no complete response head in time.")

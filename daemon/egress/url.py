@@ -48,6 +48,11 @@ class ParsedTarget(Struct, frozen=True):
     def tls(self) -> bool:
         return self.scheme == "https"
 
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What a connection is to (RFC 6454 §4)."""
+        return (self.scheme, self.host, self.port)
+
 
 def check_url(url: str, *, require_https: bool) -> ParsedTarget:
     """Reads an absolute http or https URL. Raises UrlError; what the host may resolve to is the policy's question."""

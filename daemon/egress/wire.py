@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
+import struct
 from typing import Final, Protocol
 
 import trio
 
 CHUNK: Final = 16 * 1024
-_TCP_ESTABLISHED: Final = 1  # the first byte of Linux's struct tcp_info
+# Of Linux's struct tcp_info (<linux/tcp.h>): tcpi_state and tcpi_bytes_received.
+_TCP_INFO: Final = struct.Struct("=B127xQ")
+_TCP_ESTABLISHED: Final = 1
 
 
 class Wire(Protocol):
     """One connected socket. Cancelling a wait leaves it usable for `close` only."""
+
+    @property
+    def descriptor(self) -> int:
+        """Readable once `receive_now` is worth a try."""
+        ...
 
     def send(self, data: memoryview | bytes) -> int:
         """Sends what fits without waiting; 0 if nothing does. Raises OSError."""
@@ -26,6 +33,10 @@ class Wire(Protocol):
 
     async def receive(self) -> bytes:
         """The next bytes; empty when the peer has closed. Raises OSError, trio.ClosedResourceError after `wake`."""
+        ...
+
+    def receive_now(self) -> bytes | None:
+        """As `receive`, without waiting; None if there is nothing yet, or if it takes more than a read to get it."""
         ...
 
     def wake(self) -> None:
@@ -40,13 +51,12 @@ class Wire(Protocol):
 
 
 class PlainWire:
-    __slots__ = ("_look", "_socket")
+    __slots__ = ("_received", "_socket", "descriptor")
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        # It uses no descriptor, and costs a third of a read that has to raise.
-        self._look = select.poll()
-        self._look.register(connected, select.POLLIN)
+        self._received = 0
+        self.descriptor = connected.fileno()
 
     def send(self, data: memoryview | bytes) -> int:
         try:
@@ -61,13 +71,20 @@ class PlainWire:
         # The answer is never there yet when we ask, so waiting first saves a call.
         while True:
             await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return self._socket.recv(CHUNK)
-            except BlockingIOError:
-                continue
+            if (data := self.receive_now()) is not None:
+                return data
+
+    def receive_now(self) -> bytes | None:
+        try:
+            data = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return None
+        self._received += len(data)
+        return data
 
     def quiet(self) -> bool:
-        return not self._look.poll(0) and _established(self._socket)
+        state, received = _tcp_info(self._socket)
+        return state == _TCP_ESTABLISHED and received == self._received
 
     def wake(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
@@ -77,11 +94,12 @@ class PlainWire:
 
 
 class TlsWire:
-    __slots__ = ("_sending", "_socket")
+    __slots__ = ("_sending", "_socket", "descriptor")
 
     def __init__(self, shaken: ssl.SSLSocket) -> None:
         self._socket = shaken
         self._sending = False
+        self.descriptor = shaken.fileno()
 
     def send(self, data: memoryview | bytes) -> int:
         self._sending = False
@@ -108,11 +126,17 @@ class TlsWire:
                 else:
                     await trio.lowlevel.wait_writable(self._socket)
 
+    def receive_now(self) -> bytes | None:
+        try:
+            return self._socket.recv(CHUNK)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
     def quiet(self) -> bool:
         try:
             self._socket.recv(1)
         except ssl.SSLWantReadError:
-            return _established(self._socket)
+            return _tcp_info(self._socket)[0] == _TCP_ESTABLISHED
         except OSError:
             return False
         return False
@@ -130,7 +154,8 @@ class TlsWire:
             self._socket.close()
 
 
-def _established(connected: socket.socket) -> bool:
-    """Whether the peer has neither closed nor reset. The last look before a send must be this one: unlike a read or a
-    poll it keeps the interpreter's lock, for which other threads could make us wait, and the peer close, meanwhile."""
-    return connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_ESTABLISHED
+def _tcp_info(connected: socket.socket) -> tuple[int, int]:
+    """The connection's state, and how many bytes have come over it. The last look before a send must be this one:
+    unlike a read or a poll it keeps the interpreter's lock, for which other threads could make us wait, and the peer
+    close, meanwhile."""
+    return _TCP_INFO.unpack(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))

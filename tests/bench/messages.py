@@ -6,14 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 from harness.events import SAMPLE
 
 from daemon import events
 from daemon.delivery.target import Target
-from daemon.egress.exchange import Exchange
 from daemon.egress.request import serialise
-from daemon.egress.url import check_url
 from daemon.identifiers import new_event_id, now_ms
 from daemon.model import Endpoint
 from tests.bench.load_client import Sent
@@ -51,6 +48,4 @@ def payload() -> bytes:
 def delivered(url: str) -> bytes:
     """The whole request that the daemon would make of the sample: the bytes that the bare loop posts."""
     target = Target(Endpoint(1, "w0000000", "bench", url, (b"k" * 32,)))
-    exchange = Exchange(1, "bench", trio.current_time() + 1)
-    request = target.request(new_event_id(now_ms()), payload(), now_ms() // 1000, exchange)
-    return serialise(request, check_url(url, require_https=False))
+    return serialise(target.head(new_event_id(now_ms()), payload(), now_ms() // 1000), payload())
