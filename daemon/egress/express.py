@@ -145,6 +145,7 @@ class Express:
         flight = connection.flight
         if flight is None:
             if not connection.quiet():
+                self.stale += 1
                 self._idle.discard(connection)
             return
         exchange = flight.exchange

@@ -63,7 +63,8 @@ class Received(httpx.Response):
 
 
 class Statistics(Struct, frozen=True):
-    """`idle`: kept connections now; `opened`, `reused`, `stale`: counts since the start."""
+    """`idle`: kept connections now. Counts since the start: connections `opened`, requests over `reused` ones, kept
+    ones that were `stale`, ended by the peer before another request was sent."""
 
     idle: int
     opened: int

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from daemon.egress.exchange import Exchange
+    from daemon.egress.express import Caller, Flight
+    from daemon.egress.response import ResponseReader
     from daemon.model import Outcome
 
 
@@ -117,7 +119,13 @@ class Store:
         return Progressed(frozenset(recorded), postponed, claimed, endpoints)
 
 
-class Network(httpx.AsyncBaseTransport):
+def sent_headers(request: httpx.Request) -> dict[str, str]:
+    """What the request says, beside its request line."""
+    _, *lines = request.extensions["head"].decode().splitlines()
+    return dict(line.split(": ", 1) for line in lines)
+
+
+class Network:
     """Answers by host name: `good`, `slow`, `hangs` (after writing), `drips` (its body), `stuck` (before writing),
     `refuses`, `broke` (a fault of ours), `bug`; others through `hosts`. Counts what runs at once."""
 
@@ -136,6 +144,12 @@ class Network(httpx.AsyncBaseTransport):
 
     def answer_well(self) -> httpx.Response:
         return httpx.Response(200)
+
+    def launch(self, url: str, head: bytes, body: bytes, exchange: Exchange, caller: Caller) -> None:
+        """No connection is ever kept."""
+
+    async def finish(self, flight: Flight) -> ResponseReader:
+        raise AssertionError
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         exchange: Exchange = request.extensions["exchange"]

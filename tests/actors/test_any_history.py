@@ -9,7 +9,7 @@ import httpx
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_ins import running
+from stand_ins import running, sent_headers
 from trio.testing import MockClock
 
 from daemon.egress.faults import EgressError, LocalFault
@@ -66,7 +66,7 @@ def _check(stage: Stage, drains: bool, written: dict[str, int]) -> None:
     assert drains or stage.store.count("pending") == 0
     for request in stage.network.requests:
         if request.extensions["exchange"].wrote:
-            event = request.headers["webhook-id"]
+            event = sent_headers(request)["webhook-id"]
             written[event] = written.get(event, 0) + 1
     assert all(times == 1 for times in written.values())
     for seq, state in stage.store.states.items():

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import trio
-from stand_ins import Stage, running
+from stand_ins import Stage, running, sent_headers
 from standardwebhooks import Webhook as Oracle
 
 from daemon import __version__
 from daemon.delivery.signing import format_secret
 from daemon.delivery.tenant import IDLE
-from daemon.egress.request import serialise
+from daemon.egress.request import message_of
 from daemon.egress.url import check_url
 from daemon.identifiers import now_ms
 from daemon.model import Endpoint, Timings
@@ -43,7 +43,7 @@ async def test_a_request_has_exactly_the_headers_of_the_contract_and_a_valid_sig
         await stage.settled()
         (request,) = stage.network.requests
     assert str(request.url) == "https://good.example:8443/hook?x=1"
-    message = serialise(request, check_url(str(request.url), require_https=True)).decode()
+    message = message_of(request, check_url(str(request.url), require_https=True)).decode()
     head, _, body = message.partition("\r\n\r\n")
     line, *fields = head.split("\r\n")
     assert (line, body) == ("POST /hook?x=1 HTTP/1.1", "{}")
@@ -123,7 +123,7 @@ async def test_a_changed_url_and_secret_count_from_the_next_claim_on(autojump_cl
         await stage.settled()
         last = stage.network.requests[-1]
     assert last.url.path == "/new"
-    assert Oracle(format_secret(b"n" * 32)).verify(b"{}", last.headers) == {}
+    assert Oracle(format_secret(b"n" * 32)).verify(b"{}", sent_headers(last)) == {}
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ async def test_what_registration_reads_in_a_url_is_what_a_delivery_connects_to(h
     async with receiver(answering()) as port, transport() as egress:
         endpoint = Endpoint(1, "w0000001", "acme", f"http://{host}:{port}{path}", (b"k" * 32,))
         exchange = Exchange(1, "acme", trio.current_time() + 5)
-        response = await egress.handle_async_request(Target(endpoint).request("evt_1", b"{}", 1, exchange))
+        target = Target(endpoint)
+        request = target.request(target.head("evt_1", b"{}", 1), b"{}", exchange)
+        response = await egress.handle_async_request(request)
     assert response.status_code == 200
     assert exchange.remote_address == f"127.0.0.1:{port}"
 

@@ -146,7 +146,7 @@ async def test_an_end_between_two_requests_is_seen_before_the_second_is_sent(
                 assert response.status_code == 200
                 assert not exchange.reused
                 await trio.testing.wait_all_tasks_blocked(0.005)
-            assert egress.statistics().stale == 2
+            assert egress.statistics().stale == 3
 
 
 @pytest.mark.parametrize(

@@ -186,15 +186,6 @@ async def test_keep_alive_zero_keeps_nothing() -> None:
         assert egress.statistics().idle == 0
 
 
-async def test_forgetting_a_key_closes_its_connections_only() -> None:
-    async with transport() as egress, receiver(answering()) as port:
-        for key in (1, 2):
-            await post(egress, f"http://127.0.0.1:{port}/", key=key)
-        egress.forget(1)
-        assert egress.statistics().idle == 1
-        assert (await post(egress, f"http://127.0.0.1:{port}/", key=2))[1].reused
-
-
 async def test_the_oldest_idle_connection_makes_room() -> None:
     async with transport(kept_connections=3) as egress, receiver(answering()) as port:
         for key in range(5):
@@ -242,7 +233,8 @@ async def test_a_peer_that_closes_idle_connections_at_random_fails_nothing_and_g
                 nursery.start_soon(sender, key, port)
         statistics = egress.statistics()
     assert sorted(arrived) == sorted(b"%d/%d" % (key, number) for key in range(16) for number in range(60))
-    assert statistics.reused > statistics.stale > 0
+    assert statistics.reused > 0
+    assert statistics.stale > 0
 
 
 async def test_a_policy_replaced_is_in_force_for_the_next_connection() -> None:

@@ -10,8 +10,8 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-import httpx
 import trio
+from peers.sending import send
 
 from daemon.egress import AddressPolicy, EgressError, EgressTransport, Exchange, LocalFault
 from daemon.settings import DeliverySettings, EgressSettings
@@ -19,6 +19,8 @@ from daemon.settings import DeliverySettings, EgressSettings
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    import httpx
 
     from daemon.egress import Resolver
 
@@ -51,8 +53,7 @@ async def post(
 ) -> tuple[httpx.Response, Exchange]:
     """One request with `within` seconds for all of it."""
     exchange = Exchange(key=key, tenant=tenant, deadline=trio.current_time() + within)
-    request = httpx.Request("POST", url, content=body, extensions={"exchange": exchange})
-    return await egress.handle_async_request(request), exchange
+    return await send(egress, url, body, exchange), exchange
 
 
 async def post_once(
@@ -76,9 +77,8 @@ async def failing(
 ) -> tuple[EgressError | LocalFault, Exchange]:
     """One request that must end before a final head."""
     exchange = Exchange(key=key, tenant="acme", deadline=trio.current_time() + within)
-    request = httpx.Request("POST", url, content=body, extensions={"exchange": exchange})
     try:
-        response = await egress.handle_async_request(request)
+        response = await send(egress, url, body, exchange)
     except (EgressError, LocalFault) as error:
         return error, exchange
     raise AssertionError(f"answered {response.status_code}")

@@ -6,16 +6,16 @@ import errno
 import os
 
 import pytest
-import trio
 
 from daemon.egress.connection import Connection, Stale
-from daemon.egress.deadlines import Deadlines
 from daemon.egress.exchange import Exchange
 from daemon.egress.faults import EgressError, LocalFault
 
 
 class FailingWire:
     """A quiet socket whose first write fails."""
+
+    descriptor = -1
 
     def __init__(self, code: int) -> None:
         self._code = code
@@ -29,6 +29,9 @@ class FailingWire:
     async def receive(self) -> bytes:
         raise AssertionError
 
+    def receive_now(self) -> bytes | None:
+        raise AssertionError
+
     def quiet(self) -> bool:
         return True
 
@@ -39,29 +42,29 @@ class FailingWire:
         pass
 
 
-async def fails(code: int, *, reused: bool) -> tuple[type[Exception], Exchange]:
+def fails(code: int, *, reused: bool) -> tuple[type[Exception], Exchange]:
     connection = Connection(FailingWire(code), ("http", "hooks.example", 80), "192.0.2.1:80")
-    exchange = Exchange(key=1, tenant="acme", deadline=trio.current_time() + 1, reused=reused)
+    exchange = Exchange(key=1, tenant="acme", deadline=1.0, reused=reused)
     with pytest.raises((EgressError, LocalFault, Stale)) as caught:
-        await connection.request(b"POST / HTTP/1.1\r\n\r\n", exchange, 10, Deadlines())
+        connection.send(b"POST / HTTP/1.1\r\n\r\n", exchange, 10)
     return caught.type, exchange
 
 
 @pytest.mark.parametrize("code", [errno.EPIPE, errno.ECONNRESET])
-async def test_a_kept_connection_that_dies_before_a_byte_left_is_stale_and_no_outcome(code: int) -> None:
-    kind, exchange = await fails(code, reused=True)
+def test_a_kept_connection_that_dies_before_a_byte_left_is_stale_and_no_outcome(code: int) -> None:
+    kind, exchange = fails(code, reused=True)
     assert kind is Stale
     assert not exchange.wrote
 
 
-async def test_a_fresh_connection_that_dies_before_a_byte_left_is_send_failed() -> None:
-    kind, exchange = await fails(errno.EPIPE, reused=False)
+def test_a_fresh_connection_that_dies_before_a_byte_left_is_send_failed() -> None:
+    kind, exchange = fails(errno.EPIPE, reused=False)
     assert kind is EgressError
     assert not exchange.wrote
 
 
 @pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM])
-async def test_no_buffer_for_the_first_byte_is_our_fault(code: int) -> None:
-    kind, exchange = await fails(code, reused=False)
+def test_no_buffer_for_the_first_byte_is_our_fault(code: int) -> None:
+    kind, exchange = fails(code, reused=False)
     assert kind is LocalFault
     assert not exchange.wrote

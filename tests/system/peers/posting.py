@@ -12,8 +12,8 @@ import sys
 from collections import Counter
 from ipaddress import ip_network
 
-import httpx
 import trio
+from sending import send
 
 from daemon.egress import AddressPolicy, EgressError, EgressTransport, Exchange
 from daemon.settings import DeliverySettings, EgressSettings
@@ -33,9 +33,8 @@ async def post(url: str, count: int, keys: int, pause: float) -> dict[str, objec
         chance = random.Random(key)
         for number in numbers:
             exchange = Exchange(key=key, tenant="acme", deadline=trio.current_time() + 15)
-            request = httpx.Request("POST", f"{url}/{number}", content=b"{}", extensions={"exchange": exchange})
             try:
-                await transport.handle_async_request(request)
+                await send(transport, f"{url}/{number}", b"{}", exchange)
             except EgressError as error:
                 (failures if exchange.reused else others)[error.code] += 1
             else:
