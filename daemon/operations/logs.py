@@ -1,6 +1,6 @@
 """The daemon's log: `log = get_logger()` at import, `log.info("webhook.created", tenant=…)` anywhere: one line.
 
-structlog in front, `rendering` in the middle, `LogWriter` behind. Until `start`, warnings and errors go to standard
+`Logger` in front, `rendering` in the middle, `LogWriter` behind. Until `start`, warnings and errors go to standard
 error as they come and the rest nowhere, so that a module works without a daemon around it.
 """
 
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
-
-import structlog
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from daemon.operations.log_writer import BUFFER_BYTES, LogWriter
 from daemon.operations.rendering import console_line, fallback_line, json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
 
     from daemon.settings import LoggingSettings
 
@@ -38,7 +36,7 @@ def _nowhere(event: str, /, **fields: object) -> None:
 class Logger:
     """`event` is a stable name, `fields` its values: text is cleaned, `exc_info=error` adds exception and traceback.
 
-    The methods are those of structlog's bound logger itself, or `_nowhere`: `start` exchanges them."""
+    Each method renders and writes at once, or is `_nowhere`: `start` exchanges them."""
 
     __slots__ = ("debug", "error", "exception", "info", "warning")
 
@@ -71,7 +69,7 @@ def start(settings: LoggingSettings, stream: TextIO, *, buffer_bytes: int = BUFF
         return render("warning", "log.dropped", {"lines": count})
 
     writer = LogWriter(stream, dropped, buffer_bytes=buffer_bytes, on_flushed=_route_libraries())
-    _connect(settings.level, render, _Sink(writer.write))
+    _connect(settings.level, render, writer.write)
     return writer
 
 
@@ -87,7 +85,7 @@ def _route_libraries() -> Callable[[], None]:
         logging.captureWarnings(False)
         root.handlers = handlers
         root.setLevel(level)
-        _connect("debug", _console(colour=False), _STANDARD_ERROR)
+        _connect("warning", _console(colour=False), _to_standard_error)
 
     return undo
 
@@ -96,39 +94,27 @@ def _console(*, colour: bool) -> Render:
     return lambda level, event, fields: console_line(level, event, fields, colour=colour)
 
 
-def _connect(level: str, render: Render, sink: _Sink) -> None:
-    structlog.configure(
-        processors=[_renderer(render)],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=lambda *_: sink,
-        cache_logger_on_first_use=False,
-    )
-    bound = structlog.get_logger().bind()
-    for name in ("debug", "info", "warning", "error"):
-        setattr(_logger, name, getattr(bound, name) if _LEVELS[name] >= _LEVELS[level] else _nowhere)
-    _logger.exception = bound.exception
+def _connect(lowest: str, render: Render, write: Callable[[bytes], None]) -> None:
+    for level, rank in _LEVELS.items():
+        setattr(_logger, level, _at(level, render, write) if rank >= _LEVELS[lowest] else _nowhere)
+    error = _logger.error
+
+    def exception(event: str, /, **fields: object) -> None:
+        error(event, **{"exc_info": True, **fields})
+
+    _logger.exception = exception
 
 
-def _renderer(render: Render) -> Callable[[Any, str, MutableMapping[str, Any]], bytes]:
-    def process(_: Any, level: str, fields: MutableMapping[str, Any]) -> bytes:
-        event = fields.pop("event")
+def _at(level: str, render: Render, write: Callable[[bytes], None]) -> Log:
+    def log(event: str, /, **fields: object) -> None:
         try:
-            return render(level, event, cast("dict[str, object]", fields))
+            line = render(level, event, fields)
         except Exception as error:
             # A value that cannot be shown (a broken __str__, a cycle) must not fail the work that mentions it.
-            return fallback_line(level, event, fields, error)
+            line = fallback_line(level, event, fields, error)
+        write(line)
 
-    return process
-
-
-class _Sink:
-    """What structlog calls last, by the name of the level."""
-
-    __slots__ = ("debug", "error", "info", "warning")
-
-    def __init__(self, write: Callable[[bytes], None], *, from_warning: bool = False) -> None:
-        self.warning = self.error = write
-        self.debug = self.info = _discard if from_warning else write
+    return log
 
 
 class _FromLibraries(logging.Handler):
@@ -144,13 +130,8 @@ class _FromLibraries(logging.Handler):
             log("library.message", logger=record.name, message=message)
 
 
-def _discard(line: bytes) -> None:
-    del line
-
-
 def _to_standard_error(line: bytes) -> None:
     sys.stderr.write(line.decode())
 
 
-_STANDARD_ERROR = _Sink(_to_standard_error, from_warning=True)
-_connect("debug", _console(colour=False), _STANDARD_ERROR)
+_connect("warning", _console(colour=False), _to_standard_error)

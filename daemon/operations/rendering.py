@@ -52,14 +52,15 @@ def timestamp() -> str:
 def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:
     """One JSON object: `timestamp`, `level`, `event`, then the fields in their order; `exc_info`, which is taken out of
     `fields`, as `exception` and `traceback`."""
-    raised = _raised(fields.pop("exc_info", None))
-    line: dict[str, object] = {"timestamp": timestamp(), "level": level, "event": event}
+    raised = _raised(fields.pop("exc_info")) if "exc_info" in fields else None
+    line: dict[str, object] = {"timestamp": timestamp(), "level": level, "event": event, **fields}
     for key, value in fields.items():
-        kind = type(value)
-        if kind is str:
-            line[key] = clean(cast("str", value))
-        else:
-            line[key] = value if kind in _SAFE else _safe(value)
+        # Nearly every value is fit as it is; this is gone through for every delivery.
+        if isinstance(value, str):
+            if len(value) > TEXT_LIMIT or not value.isprintable():
+                line[key] = clean(value)
+        elif type(value) not in _SAFE:
+            line[key] = _safe(value)
     return _encode(line | raised if raised else line) + b"\n"
 
 

@@ -12,7 +12,6 @@ import sys
 import warnings
 
 import pytest
-import structlog
 
 from daemon.operations.logs import get_logger, start
 from daemon.settings import LoggingSettings
@@ -141,16 +140,6 @@ def test_after_a_close_all_is_as_before(capsys: pytest.CaptureFixture[str]) -> N
     log.warning("b", x=1)
     assert stream.getvalue() == ""
     assert capsys.readouterr().err.split()[1:] == ["warning", "b", "x=1"]
-
-
-def test_without_a_start_structlog_s_own_capture_sees_every_line() -> None:
-    with structlog.testing.capture_logs() as lines:
-        log.debug("a", x=1)
-        log.info("b")
-    assert lines == [
-        {"event": "a", "x": 1, "log_level": "debug"},
-        {"event": "b", "log_level": "info"},
-    ]
 
 
 def test_auto_is_for_people_on_a_terminal_and_json_elsewhere() -> None:
