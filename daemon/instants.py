@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python takes +02:60 for +03:00; RFC 3339 §5.6 does not.
@@ -12,6 +13,7 @@ _OURS = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\dZ", re.ASCII)
 _RFC3339 = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|{_OFFSET})?", re.ASCII)
 
 
+@lru_cache(256)  # a batch has one moment, and so has all that is told of it
 def rfc3339(at: int, *, digits: int = 3) -> str:
     """`at` (milliseconds since the epoch) as `…T…Z` with 0 or 3 digits of fraction."""
     text = (_EPOCH + timedelta(milliseconds=at)).isoformat()[:19]

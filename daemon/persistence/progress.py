@@ -9,6 +9,7 @@ import msgspec
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import Claimed, Endpoint, Finished, LastDelivery
+from daemon.persistence.bulk import Bulk
 from daemon.persistence.commands import Progress, Progressed
 from daemon.persistence.rows import Report
 
@@ -38,11 +39,17 @@ SELECT
           AND (s.expires IS NULL OR s.expires > ?4) ORDER BY s.created DESC))))
      FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 JOIN tenants t ON t.seq = w.tenant)
 """
-_WRITE = """
+_RECORD = Bulk(
+    """
 UPDATE deliveries SET
-    status = j.value ->> 1, started = j.value ->> 2, finished = j.value ->> 3, url = coalesce(j.value ->> 4, url),
-    status_code = j.value ->> 5, error = j.value ->> 6, report = j.value ->> 7
-FROM json_each(?) j WHERE deliveries.seq = j.value ->> 0
+    status = column2, started = column3, finished = column4, status_code = column5, error = column6, report = column7
+FROM (VALUES {rows}) WHERE deliveries.seq = column1
+""",
+    columns=7,
+)
+_CLAIM = """
+UPDATE deliveries SET status = 'sending', started = ?1, url = (SELECT url FROM webhooks w WHERE w.seq = webhook)
+WHERE seq IN (SELECT value FROM json_each(?2))
 """
 _COUNT = """
 UPDATE webhooks SET delivery_attempts = delivery_attempts + (j.value ->> 1),
@@ -90,15 +97,12 @@ def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, eff
     postponed = [delivery.seq for command in commands for delivery in command.postponed]
     found = _look(db, [f.delivery.seq for f in finished] + postponed, commands, now)
     recorded = [f for f in finished if f.delivery.seq in found.sending]
-    claimed = [
-        (delivery.seq, "sending", now, None, found.endpoints[delivery.webhook].url)
-        for deliveries in found.claimed.values()
-        for delivery in deliveries
-    ]
-    if recorded or claimed:
-        written = _json([*map(_outcome_row, recorded), *claimed])
-        effects.written += len(written)
-        db.execute(_WRITE, (written,))
+    claimed = [delivery.seq for deliveries in found.claimed.values() for delivery in deliveries]
+    rows = [_outcome_row(finished) for finished in recorded]
+    effects.written += sum(len(row[-1]) for row in rows)
+    _RECORD.run(db, rows)
+    if claimed:
+        db.execute(_CLAIM, (now, _json(claimed)))
     counts = _counts(recorded)
     if counts:
         db.execute(_COUNT, (_json(counts),))
@@ -138,25 +142,25 @@ def _look(db: sqlite3.Connection, seqs: list[int], commands: Sequence[Progress],
     )
 
 
-def _outcome_row(finished: Finished) -> tuple[object, ...]:
+def _outcome_row(finished: Finished) -> tuple[int, str, int, int, int | None, str | None, str]:
     outcome = finished.outcome
+    report = Report(
+        outcome.error_detail,
+        outcome.timings,
+        outcome.remote_address,
+        outcome.reused_connection,
+        outcome.response_headers,
+        outcome.response_body,
+        outcome.response_body_truncated,
+    )
     return (
         finished.delivery.seq,
         outcome.status,
         outcome.started,
         outcome.finished,
-        None,  # the URL was recorded by the claim
         outcome.status_code,
         outcome.error,
-        Report(
-            outcome.error_detail,
-            outcome.timings,
-            outcome.remote_address,
-            outcome.reused_connection,
-            outcome.response_headers,
-            outcome.response_body,
-            outcome.response_body_truncated,
-        ),
+        _json(report),
     )
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from daemon.identifiers import new_event_id, time_prefix
+from daemon.identifiers import new_event_ids, time_prefix
+from daemon.persistence.bulk import Bulk
 from daemon.persistence.commands import NewEvent, Publish, Published
 from daemon.refusals import BacklogFull, FanOutTooLarge, IdempotencyConflict, Refusal, TenantInactive
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from daemon.persistence.effects import Effects
     from daemon.settings import Limits
@@ -28,11 +29,13 @@ _KNOWN_KEYS = """
 SELECT json_group_array(json_array(e.tenant, e.idempotency_key, e.fingerprint, e.id, e.type, e.created, e.deliveries))
 FROM json_each(?) k JOIN events e ON e.tenant = k.value ->> 0 AND e.idempotency_key = k.value ->> 1
 """
-_INSERT_EVENTS = """
+_INSERT_EVENTS = Bulk(
+    """
 INSERT INTO events (seq, id, tenant, type, created, deliveries, idempotency_key, fingerprint, payload)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-    value ->> 5, value ->> 6, value ->> 7, value ->> 8 FROM json_each(?)
-"""
+SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+""",
+    columns=9,
+)
 _FAN_OUT = """
 INSERT INTO deliveries (id, event, webhook, tenant, event_type, status, created)
 SELECT 'dlv_' || ? || lower(hex(randomblob(10))), e.seq, s.webhook, e.tenant, e.type, 'pending', e.created
@@ -56,7 +59,7 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
     deliveries: int
 
 
-class _EventRow(msgspec.Struct, frozen=True, array_like=True):
+class _EventRow(NamedTuple):
     seq: int
     id: str
     tenant: int
@@ -80,7 +83,8 @@ def publish(
     Raises sqlite3.Error, after which the transaction must be rolled back."""
     targets = {_Target(event.tenant, event.type) for command in commands for event in command.events}
     keys = {(e.tenant, e.idempotency_key) for command in commands for e in command.events if e.idempotency_key}
-    batch = _Batch(_find_subscribers(db, targets), _find_known(db, keys), _next_seq(db), now, limits)
+    ids = new_event_ids(now, sum(len(command.events) for command in commands))
+    batch = _Batch(_find_subscribers(db, targets), _find_known(db, keys), _next_seq(db), ids, now, limits)
     first = batch.next_seq
     results: list[list[Published] | Refusal] = []
     for command in commands:
@@ -89,9 +93,8 @@ def publish(
         except Refusal as refusal:
             results.append(refusal)
     if batch.rows:
-        events = msgspec.json.encode(batch.rows).decode()
-        effects.written += len(events)
-        db.execute(_INSERT_EVENTS, (events,))
+        effects.written += sum(len(row.payload) for row in batch.rows)
+        _INSERT_EVENTS.run(db, batch.rows)
         if any(row.deliveries for row in batch.rows):
             db.execute(_FAN_OUT, (time_prefix(now), first))
     return results
@@ -105,12 +108,14 @@ class _Batch:
         subscribers: dict[_Target, list[int] | None],
         known: dict[tuple[int, str], _Known],
         next_seq: int,
+        ids: Iterator[str],
         now: int,
         limits: Limits,
     ) -> None:
         self._subscribers = subscribers
         self._known = known
         self.next_seq = next_seq
+        self._ids = ids
         self._now = now
         self._limits = limits
         self.rows: list[_EventRow] = []
@@ -172,10 +177,8 @@ class _Batch:
 
     def _row(self, event: NewEvent, seq: int, deliveries: int) -> _EventRow:
         fingerprint = None if event.fingerprint is None else event.fingerprint.hex()
-        id, payload = new_event_id(self._now), event.payload.decode()
-        return _EventRow(
-            seq, id, event.tenant, event.type, self._now, deliveries, event.idempotency_key, fingerprint, payload
-        )
+        id, payload, key = next(self._ids), event.payload.decode(), event.idempotency_key
+        return _EventRow(seq, id, event.tenant, event.type, self._now, deliveries, key, fingerprint, payload)
 
     def _check_backlog(self, new: dict[_Target, int], effects: Effects) -> None:
         added: dict[int, int] = {}
