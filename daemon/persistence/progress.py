@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -19,25 +20,29 @@ if TYPE_CHECKING:
 
     from daemon.persistence.effects import Effects
 
-# Everything is looked up in one statement and written in two, because each one costs the writer's thread its turn at
-# the interpreter (DESIGN, "The writer competes for the GIL"). LIMIT cannot refer to an outer row, hence one fixed limit
-# and a cut by position.
+# Everything is looked up in one statement, because each one costs the writer's thread its turn at the interpreter
+# (DESIGN, "The writer competes for the GIL"). LIMIT cannot refer to an outer row, hence one fixed limit and a cut by
+# position. Payloads come as one text beside their rows, in the same order: as JSON they would be escaped and unescaped
+# (they are JSON themselves and have no NUL, where `length` would stop).
 _LOOK = """
 SELECT
     (SELECT json_group_array(d.seq) FROM json_each(?1) j JOIN deliveries d ON d.seq = j.value
      WHERE d.status = 'sending'),
-    (SELECT json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type, e.payload,
-         d.redelivery_of IS NOT NULL))
-     FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 AND w.active
-     JOIN tenants t ON t.seq = w.tenant AND t.active
-     JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
-         AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?3))) p
-         ON p.key < c.value ->> 1
-     JOIN deliveries d ON d.seq = p.value JOIN events e ON e.seq = d.event),
+    claimed.rows, coalesce(claimed.payloads, ''),
     (SELECT json_group_array(json_array(w.seq, w.id, t.id, w.url,
          (SELECT json_group_array(hex(key)) FROM (SELECT key FROM secrets s WHERE s.webhook = w.seq
           AND (s.expires IS NULL OR s.expires > ?4) ORDER BY s.created DESC))))
      FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 JOIN tenants t ON t.seq = w.tenant)
+FROM (
+    SELECT group_concat(e.payload, '') payloads, json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type,
+        length(e.payload), d.redelivery_of IS NOT NULL)) rows
+    FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 AND w.active
+    JOIN tenants t ON t.seq = w.tenant AND t.active
+    JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
+        AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?3))) p
+        ON p.key < c.value ->> 1
+    JOIN deliveries d ON d.seq = p.value JOIN events e ON e.seq = d.event
+) claimed
 """
 _RECORD = Bulk(
     """
@@ -84,7 +89,7 @@ class _Found(NamedTuple):
 
 
 _seqs = msgspec.json.Decoder(frozenset[int])
-_pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, str, int]])
+_pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, int, int]])
 _endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str]]])
 
 
@@ -127,19 +132,30 @@ def _progressed(command: Progress, found: _Found, effects: Effects) -> Progresse
 def _look(db: sqlite3.Connection, seqs: list[int], commands: Sequence[Progress], now: int) -> _Found:
     claims = [claim for command in commands for claim in command.claims]
     most = max((claim.limit for claim in claims), default=0)
-    sending, pending, endpoints = db.execute(_LOOK, (_json(seqs), _json(claims), most, now)).fetchone()
-    claimed: dict[int, list[Claimed]] = {}
-    for seq, webhook, id, event, event_type, payload, redelivery in sorted(_pending.decode(pending)):
-        delivery = Claimed(seq, webhook, id, event, event_type, payload, bool(redelivery))
-        claimed.setdefault(webhook, []).append(delivery)
+    sending, rows, payloads, endpoints = db.execute(_LOOK, (_json(seqs), _json(claims), most, now)).fetchone()
     return _Found(
         _seqs.decode(sending),
-        claimed,
+        _claimed(rows, payloads),
         {
             seq: Endpoint(seq, id, tenant, url, tuple(bytes.fromhex(key) for key in keys))
             for seq, id, tenant, url, keys in _endpoints.decode(endpoints)
         },
     )
+
+
+def _claimed(rows: str, payloads: str) -> dict[int, list[Claimed]]:
+    """By webhook, the oldest first. `payloads` has those of all rows, one after another."""
+    found: list[Claimed] = []
+    start = 0
+    for seq, webhook, id, event, event_type, length, redelivery in _pending.decode(rows):
+        end = start + length
+        found.append(Claimed(seq, webhook, id, event, event_type, payloads[start:end], bool(redelivery)))
+        start = end
+    found.sort(key=attrgetter("seq"))
+    claimed: dict[int, list[Claimed]] = {}
+    for delivery in found:
+        claimed.setdefault(delivery.webhook, []).append(delivery)
+    return claimed
 
 
 def _outcome_row(finished: Finished) -> tuple[int, str, int, int, int | None, str | None, str]:
