@@ -10,13 +10,14 @@ import trio
 from harness.daemon_process import run_command
 from harness.events import session_event
 from harness.hostile import takes_no_handshake
-from harness.receiver import answers_after, never_answers
+from harness.receiver import OK, answers_after, never_answers, response
 from harness.waiting import eventually
 
 if TYPE_CHECKING:
     import subprocess
 
     from harness.daemon_process import Daemon
+    from harness.receiver import Connection
     from harness.starting import Daemons, Receivers
 
 PATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 60}}
@@ -73,6 +74,36 @@ async def test_what_outlasts_the_drain_is_interrupted_and_what_waited_is_sent_af
     sent = [request.header("webhook-id") for request in receiver.requests]
     assert len(set(sent)) == len(sent) == 4
     assert set(sent) <= {event["id"] for event in events}
+
+
+@pytest.mark.parametrize(("head", "ends"), [("", "interrupted"), ("HTTP/1.1 200 OK", "succeeded")])
+async def test_what_waits_over_a_kept_connection_is_ended_by_the_drain_too(
+    daemons: Daemons, receivers: Receivers, head: str, ends: str
+) -> None:
+    async def once_well_then_hangs(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(OK)
+            await connection.request()
+            if head:
+                await connection.send(response(f"{head}\nTransfer-Encoding: chunked"))
+            await connection.until_closed()
+
+    receiver = await receivers.start(once_well_then_hangs)
+    daemon = await daemons.start(
+        {"delivery": {**IMPATIENT["delivery"], "max_concurrent_per_webhook": 1, "keep_alive": 9}}
+    )
+    acme = await daemon.tenant()
+    await acme.register(receiver.url)
+    events = await acme.publish(session_event("s-1"), session_event("s-2"))
+    await receiver.arrived(2)
+    assert receiver.connections == 1
+    daemon.terminate()
+    assert await daemon.exit_code(within=1 + 5) == 0
+
+    restarted = await daemons.start(IMPATIENT)
+    newest_first = await restarted.operator().finished(events)
+    assert [delivery["status"] for delivery in newest_first] == [ends, "succeeded"]
+    assert len(receiver.requests) == 2
 
 
 async def test_an_attempt_that_had_not_sent_a_byte_waits_for_the_next_start(

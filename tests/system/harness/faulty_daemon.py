@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
-from daemon.egress.connection import Connection
 from daemon.egress.wire import PlainWire
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
@@ -96,7 +95,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     ),
     "after connect": lambda trap: trap.after(transport, "connect"),
     "after the bytes were sent": lambda trap: trap.after(PlainWire, "send"),
-    "after the response": lambda trap: trap.after(Connection, "request"),
+    "after the response": lambda trap: trap.before(TenantActor, "_ended", lambda self, attempt, result: True),
     "before the outcome's commit": lambda trap: trap.after(execution, "_run", _records),
     "after the outcome's commit": lambda trap: trap.after(actor, "execute", _records),
     "before recovery's commit": lambda trap: trap.after(recovery, "_set_last_delivery"),
