@@ -6,8 +6,9 @@ handler while its response is still being written (canary: test_server_canary).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from quart.utils import encode_headers
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+    from quart.typing import ResponseTypes
+    from quart.wrappers import Response
 
 
 class Body(TrioBody):
@@ -89,6 +92,15 @@ class HTTPConnection(TrioASGIHTTPConnection):
         finally:
             if request.at_end is not None:
                 request.at_end()
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        """All of ours are whole when they are sent: two messages do, where stock Quart sends a body in pieces."""
+        body = await cast("Response", response).get_data(as_text=False)
+        headers = encode_headers(response.headers)
+        await send(
+            {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
+        )
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class Application(QuartTrio):
