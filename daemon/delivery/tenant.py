@@ -176,7 +176,8 @@ class TenantActor:
         exchange = Exchange(endpoint.seq, endpoint.tenant, trio.current_time() + self._means.timeout)
         try:
             result = await attempt(delivery, target, exchange, self._means.transport, started)
-        except trio.Cancelled:
+        except (trio.Cancelled, BaseExceptionGroup):
+            # A group of them, if it waited in a nursery of the transport's (several addresses, half a request sent).
             self._ended(delivery, endpoint, cut_short(exchange, started))
             raise
         self._ended(delivery, endpoint, result)
