@@ -77,11 +77,12 @@ class PlainWire:
 
 
 class TlsWire:
-    __slots__ = ("_sending", "_socket")
+    __slots__ = ("_sending", "_socket", "_woken")
 
     def __init__(self, shaken: ssl.SSLSocket) -> None:
         self._socket = shaken
         self._sending = False
+        self._woken = False
 
     def send(self, data: memoryview | bytes) -> int:
         self._sending = False
@@ -96,9 +97,10 @@ class TlsWire:
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
         while True:
             try:
-                return self._socket.recv(CHUNK)
+                data = self._socket.recv(CHUNK)
             except ssl.SSLWantReadError:
                 await trio.lowlevel.wait_readable(self._socket)
             except ssl.SSLWantWriteError:
@@ -107,6 +109,17 @@ class TlsWire:
                     await trio.lowlevel.wait_readable(self._socket)
                 else:
                     await trio.lowlevel.wait_writable(self._socket)
+            else:
+                if not waited:
+                    await self._give_way()
+                return data
+            waited = True
+
+    async def _give_way(self) -> None:
+        # There can be tens of thousands of records of one byte each. What has been read is not lost to a cancellation.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._woken:
+            raise trio.ClosedResourceError
 
     def quiet(self) -> bool:
         try:
@@ -118,6 +131,8 @@ class TlsWire:
         return False
 
     def wake(self) -> None:
+        # Whoever always finds something to read is never in a wait that could be ended.
+        self._woken = True
         trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
