@@ -8,6 +8,7 @@ import trio
 
 from daemon.egress.faults import EgressError, LocalFault, is_local
 from daemon.egress.response import Malformed, ResponseReader
+from daemon.egress.wire import CutOff
 
 if TYPE_CHECKING:
     from daemon.egress.deadlines import Deadlines
@@ -102,6 +103,8 @@ class Connection:
         while not reader.status:
             try:
                 data = await receive()
+            except CutOff:
+                data = b""
             except OSError as error:
                 raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
             if not data:

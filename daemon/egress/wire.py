@@ -13,6 +13,10 @@ CHUNK: Final = 16 * 1024
 _TCP_ESTABLISHED: Final = 1  # the first byte of Linux's struct tcp_info
 
 
+class CutOff(OSError):
+    """The connection was closed, but TLS was not: whoever is between may have cut it (RFC 9112 §9.8)."""
+
+
 class Wire(Protocol):
     """One connected socket. Cancelling a wait leaves it usable for `close` only."""
 
@@ -25,7 +29,8 @@ class Wire(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next bytes; empty when the peer has closed. Raises OSError, trio.ClosedResourceError after `wake`."""
+        """The next bytes; empty when the peer has closed. Raises CutOff or another OSError, trio.ClosedResourceError
+        after `wake`."""
         ...
 
     def wake(self) -> None:
@@ -109,6 +114,8 @@ class TlsWire:
                     await trio.lowlevel.wait_readable(self._socket)
                 else:
                     await trio.lowlevel.wait_writable(self._socket)
+            except ssl.SSLEOFError:
+                raise CutOff from None
             else:
                 if not waited:
                     await self._give_way()
