@@ -28,6 +28,8 @@ Question = tuple[str, str, int]
 THREADS: Final = 256
 THREADS_PER_TENANT: Final = 4
 THREADS_PER_NAME: Final = 2
+# Each must be checked, on the event loop. An answer can have thousands: 20 to 70 ms in which nothing else happens.
+MOST_ADDRESSES: Final = 128
 PROMPT: Final = 1.0
 """Seconds in which the look-up of a prompt name ends."""
 _KNOWN: Final = 16_384
@@ -243,6 +245,8 @@ def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> _Answer:
         return _Failed(f"{host} {_OTHERWISE}: {os.strerror(error.errno or 0).lower()}.", ours=is_local(error))
     except UnicodeError:
         return _Failed(f"{host} is not a name that can be looked up.")
+    if len(addresses) > MOST_ADDRESSES:
+        return _Failed(f"{host} has {len(addresses)} addresses; a name with more than {MOST_ADDRESSES} is not used.")
     return addresses or _Failed(f"{host} {_GAIERROR[socket.EAI_NONAME]}.")
 
 

@@ -299,6 +299,17 @@ async def test_an_empty_answer_is_a_failed_look_up() -> None:
         await SystemResolver(look_up=lambda host, port: []).resolve("hooks.example", 443, "acme")
 
 
+async def test_an_answer_with_hundreds_of_addresses_is_refused_whole() -> None:
+    def look_up(host: str, port: int) -> list[SockAddr]:
+        return [(f"192.0.2.{number}", port) for number in range(int(host))]
+
+    resolver = SystemResolver(look_up=look_up)
+    assert len(await resolver.resolve("128", 443, "acme")) == 128
+    with pytest.raises(EgressError, match="129 has 129 addresses") as caught:
+        await resolver.resolve("129", 443, "acme")
+    assert caught.value.code == "dns_failed"
+
+
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_MEMORY, "x"), OSError(errno.EMFILE, "x")])
 async def test_a_look_up_that_fails_for_our_lack_of_means_is_our_fault(error: OSError) -> None:
     with pytest.raises(LocalFault):
