@@ -35,7 +35,7 @@ async def attempt(
     Raises nothing that a receiver, the network or a bug of ours on the way may cause: a bug is the outcome `internal`,
     its traceback goes to the log. Cancelled, it records nothing; `cut_short` then says what became of the delivery."""
     if target.fault is not None:
-        return Outcome("failed", started, now_ms(), None, target.fault.code, target.fault.detail)
+        return _ended("failed", exchange, started, target.fault.code, target.fault.detail)
     try:
         request = target.request(claimed.event, claimed.payload.encode(), started // 1000, exchange)
         response = await transport.handle_async_request(request)
