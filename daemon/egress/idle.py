@@ -64,11 +64,6 @@ class IdleConnections:
         if len(self._by_age) == 1:
             self._filled.set()
 
-    def forget(self, key: int) -> None:
-        for connection in self._by_key.pop(key, ()):
-            del self._by_age[connection]
-            connection.close()
-
     def clear(self) -> None:
         for connection in self._by_age:
             connection.close()

@@ -124,10 +124,6 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
         await trio.lowlevel.checkpoint()
 
-    def forget(self, key: int) -> None:
-        """Closes the idle connections of `key`."""
-        self._idle.forget(key)
-
     def statistics(self) -> Statistics:
         return Statistics(len(self._idle), self._opened, self._reused, self._stale)
 

@@ -186,15 +186,6 @@ async def test_keep_alive_zero_keeps_nothing() -> None:
         assert egress.statistics().idle == 0
 
 
-async def test_forgetting_a_key_closes_its_connections_only() -> None:
-    async with transport() as egress, receiver(answering()) as port:
-        for key in (1, 2):
-            await post(egress, f"http://127.0.0.1:{port}/", key=key)
-        egress.forget(1)
-        assert egress.statistics().idle == 1
-        assert (await post(egress, f"http://127.0.0.1:{port}/", key=2))[1].reused
-
-
 async def test_the_oldest_idle_connection_makes_room() -> None:
     async with transport(kept_connections=3) as egress, receiver(answering()) as port:
         for key in range(5):
