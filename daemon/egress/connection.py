@@ -66,8 +66,12 @@ class Connection:
         wire = self._wire
         self.reader.begin(keep)
         exchange.phase = "send"
-        if exchange.reused and not wire.quiet():
-            raise Stale
+        if exchange.reused:
+            if not wire.quiet():
+                raise Stale
+        elif wire.spoken():
+            # RFC 9112 §9.2: it must not be taken for a response. What crosses the request on its way is, still.
+            raise EgressError("invalid_response", "The receiver spoke before it was asked: that is no response.")
         try:
             sent = wire.send(message)
         except OSError as error:

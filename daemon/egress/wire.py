@@ -41,6 +41,10 @@ class Wire(Protocol):
         """Whether nothing has come since the last response: neither the peer's close nor bytes nobody asked for."""
         ...
 
+    def spoken(self) -> bool:
+        """Whether bytes have come over a new connection already. If so, only `close` is left."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -73,6 +77,14 @@ class PlainWire:
 
     def quiet(self) -> bool:
         return not self._look.poll(0) and _established(self._socket)
+
+    def spoken(self) -> bool:
+        if not self._look.poll(0):
+            return False
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def wake(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
@@ -136,6 +148,12 @@ class TlsWire:
         except OSError:
             return False
         return False
+
+    def spoken(self) -> bool:
+        try:
+            return bool(self._socket.recv(1))
+        except OSError:
+            return False
 
     def wake(self) -> None:
         # Whoever always finds something to read is never in a wait that could be ended.

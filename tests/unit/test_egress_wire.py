@@ -122,3 +122,10 @@ async def test_what_has_been_read_when_it_is_cancelled_is_not_lost() -> None:
             nursery.cancel_scope.cancel()
         assert 0 < len(got) < len(data)
         assert got + await wire.receive() == data[: len(got) + 1]
+
+
+async def test_session_tickets_are_nothing_that_was_said() -> None:
+    async with connected() as (wire, peer):
+        assert not wire.spoken()
+        await peer.send_in_single_bytes(b"a")
+        assert wire.spoken()
