@@ -228,6 +228,26 @@ async def test_a_handshake_that_never_ends_has_the_time_of_connecting() -> None:
     assert error.code == "tls_failed"
 
 
+async def test_a_handshake_that_drips_has_no_more_time_than_one_that_never_ends() -> None:
+    async with tls_receiver(answering(), AUTHORITY.issue_cert("127.0.0.1")) as behind:
+
+        async def drip(stream: trio.abc.Stream) -> None:
+            async with await trio.open_tcp_stream("127.0.0.1", behind) as onward:
+                await onward.send_all(await stream.receive_some(65536))
+                while data := await onward.receive_some(1):
+                    await stream.send_all(data)
+                    await trio.sleep(0.02)
+
+        async with receiver(drip) as port, transport(tls=trusting(AUTHORITY), connect_timeout=0.3) as egress:
+            with trio.fail_after(1):
+                error, exchange = await failing(egress, f"https://127.0.0.1:{port}/")
+    assert isinstance(error, EgressError)
+    assert error.code == "tls_failed"
+    assert "in time" in error.detail
+    assert exchange.total is not None
+    assert exchange.total >= 300
+
+
 async def slowly(stream: trio.abc.Stream, onto: trio.abc.Stream) -> None:
     while data := await stream.receive_some(65536):
         for place in range(0, len(data), 200):
