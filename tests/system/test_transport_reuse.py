@@ -11,7 +11,6 @@ from wire import OK, answering, failing, open_sockets, post, receiver, request_f
 
 from daemon.egress import AddressPolicy
 
-
 DELIVERIES_EACH = 625
 
 
