@@ -81,13 +81,13 @@ class Attempt:
 
     def begin(self) -> None:
         """At once if the webhook has a kept connection, else in a worker. It may have ended when this returns."""
-        target, started = self.target, self._started
+        target = self.target
         if target.fault is not None:
-            self._ended(self, Outcome("failed", started, now_ms(), None, target.fault.code, target.fault.detail))
+            self._ended(self, self._failure(target.fault))
             return
         try:
             self._body = self.delivery.payload.encode()
-            self._head = target.head(self.delivery.event, self._body, started // 1000)
+            self._head = target.head(self.delivery.event, self._body, self._started // 1000)
             self._flight = self._transport.launch(target.endpoint.url, self._head, self._body, self._exchange, self)
         except Exception as error:
             self._ended(self, self._failure(error))

@@ -72,6 +72,7 @@ class TenantActor:
         self._finished: list[tuple[Endpoint, Finished]] = []
         self._postponed: list[tuple[Endpoint, Claimed, Postponed]] = []
         self._draining = False
+        self._pausing = False
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
@@ -120,8 +121,8 @@ class TenantActor:
         slots, tenant = self._means.slots, self._tenant
         now = trio.current_time()
         self._work.look(now)
-        resting = self._draining or now < self._backoff.until
-        wanted = 0 if resting else self._work.claimable
+        self._pausing = now < self._backoff.until
+        wanted = 0 if self._draining or self._pausing else self._work.claimable
         held = slots.collect(tenant)
         held += slots.ask(tenant, max(0, wanted - held))
         if held > wanted:
@@ -192,7 +193,8 @@ class TenantActor:
             self._rung = False
         patience = inf
         if self._work.claimable and not self._draining:
-            patience = max(0.0, self._backoff.until - trio.current_time()) or inf
+            # That the pause has ended since the claims were decided on is news, and must not be slept through.
+            patience = max(0.0, self._backoff.until - trio.current_time()) if self._pausing else inf
         elif not len(self._work):
             patience = IDLE
         with trio.move_on_after(patience):

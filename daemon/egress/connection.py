@@ -8,6 +8,7 @@ import trio
 
 from daemon.egress.faults import EgressError, LocalFault, is_local
 from daemon.egress.response import Malformed, ResponseReader
+from daemon.egress.wire import CutOff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +91,12 @@ class Connection:
         wire = self._wire
         self.reader.begin(keep)
         exchange.phase = "send"
-        if exchange.reused and not wire.quiet():
-            raise Stale
+        if exchange.reused:
+            if not wire.quiet():
+                raise Stale
+        elif wire.spoken():
+            # RFC 9112 §9.2: it must not be taken for a response. What crosses the request on its way is, still.
+            raise EgressError("invalid_response", "The receiver spoke before it was asked: that is no response.")
         try:
             sent = wire.send(message)
         except OSError as error:
@@ -110,6 +115,8 @@ class Connection:
         `finish` reads the rest. Raises EgressError as `finish` does."""
         try:
             data = self._wire.receive_now()
+        except CutOff:
+            data = b""
         except OSError as error:
             raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
         if data is not None:
@@ -145,6 +152,8 @@ class Connection:
         while not reader.status:
             try:
                 data = await receive()
+            except CutOff:
+                data = b""
             except OSError as error:
                 raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
             self._take(data, exchange)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
+from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -27,7 +27,12 @@ Question = tuple[str, str, int]
 
 THREADS: Final = 256
 THREADS_PER_TENANT: Final = 4
-SHARED_FOR: Final = 1.0
+THREADS_PER_NAME: Final = 2
+# Each must be checked, on the event loop. An answer can have thousands: 20 to 70 ms in which nothing else happens.
+MOST_ADDRESSES: Final = 128
+PROMPT: Final = 1.0
+"""Seconds in which the look-up of a prompt name ends."""
+_KNOWN: Final = 16_384
 
 
 class Resolver(Protocol):
@@ -64,20 +69,30 @@ _Answer = list[SockAddr] | _Failed
 
 
 class _LookUp:
-    __slots__ = ("answer", "done", "question", "since", "started", "waiting")
+    __slots__ = ("answer", "done", "prompt", "question", "since", "started", "waiting")
 
-    def __init__(self, question: Question, now: float) -> None:
+    def __init__(self, question: Question, prompt: bool | None) -> None:
         self.question = question
-        self.since = now
+        self.prompt = prompt
+        self.since = 0.0
         self.done = trio.Event()
         self.started = False
         self.waiting = 0
         self.answer: _Answer | None = None
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return trio.current_time() - self.since
+
 
 class SystemResolver:
     """`Resolver` on `look_up`. At most `threads` look-ups run, `per_tenant` of one tenant; the last quarter is open
     only to tenants that have none running, and a free thread goes to the waiting tenant with the fewest.
+
+    A tenant's last thread is open only to names whose last look-up took no more than a second, the last but one also to
+    names never looked up, and a name has two at most: those that hang leave the others theirs. Which are prompt is
+    remembered of the last 16,384. Within these bounds who asked first goes first.
 
     A look-up that everybody has stopped waiting for never begins; one that runs goes on, counted, until it ends."""
 
@@ -92,9 +107,10 @@ class SystemResolver:
         self._per_tenant = per_tenant
         self._look_up = look_up
         self._shared: dict[Question, _LookUp] = {}
-        self._queued: dict[str, deque[_LookUp]] = {}
-        self._running: dict[str, int] = {}
+        self._queued: dict[str, list[_LookUp]] = {}
+        self._running: dict[str, list[_LookUp]] = {}
         self._total = 0
+        self._prompt: OrderedDict[Question, bool] = OrderedDict()
 
     @property
     def running(self) -> int:
@@ -104,10 +120,8 @@ class SystemResolver:
     async def resolve(self, host: str, port: int, tenant: str) -> list[SockAddr]:
         question = (tenant, host, port)
         look_up = self._shared.get(question)
-        now = trio.current_time()
-        # One that has been running for long may hang on a name server that has come back since.
-        if look_up is None or look_up.done.is_set() or (look_up.started and now - look_up.since > SHARED_FOR):
-            look_up = self._begin(question, now)
+        if look_up is None or self._may_be_asked_again(look_up):
+            look_up = self._begin(question)
         look_up.waiting += 1
         try:
             await look_up.done.wait()
@@ -121,64 +135,103 @@ class SystemResolver:
             raise answer.error()
         return answer
 
-    def _begin(self, question: Question, now: float) -> _LookUp:
-        look_up = self._shared[question] = _LookUp(question, now)
+    def _may_be_asked_again(self, look_up: _LookUp) -> bool:
+        """One that has been running for long may hang on a name server that has come back since."""
+        if not look_up.started or look_up.age <= PROMPT:
+            return False
+        tenant = look_up.question[0]
+        alike = sum(each.question == look_up.question for each in self._running[tenant])
+        return alike < THREADS_PER_NAME and self._may_run(tenant, prompt=False)
+
+    def _begin(self, question: Question) -> _LookUp:
+        look_up = self._shared[question] = _LookUp(question, self._prompt.get(question))
         tenant = question[0]
-        if self._may_run(tenant):
+        if self._may_run(tenant, look_up.prompt):
             self._start(look_up)
         else:
-            self._queued.setdefault(tenant, deque()).append(look_up)
+            self._queued.setdefault(tenant, []).append(look_up)
         return look_up
 
-    def _may_run(self, tenant: str) -> bool:
-        running = self._running.get(tenant, 0)
-        if self._total >= self._threads or running >= self._per_tenant:
+    def _may_run(self, tenant: str, prompt: bool | None) -> bool:
+        running = self._running.get(tenant, ())
+        if self._total >= self._threads or len(running) >= self._per_tenant:
             return False
-        return running == 0 or self._total < self._threads * 3 // 4
+        if running and self._total >= self._threads * 3 // 4:
+            return False
+        if prompt:
+            return True
+        unsure = sum(not each.prompt or each.age > PROMPT for each in running)
+        return unsure < max(1, self._per_tenant - (1 if prompt is None else 2))
 
     def _start(self, look_up: _LookUp) -> None:
         tenant, host, port = look_up.question
-        look_up.started = True
-        look_up.since = trio.current_time()
-        self._running[tenant] = self._running.get(tenant, 0) + 1
-        self._total += 1
         token = trio.lowlevel.current_trio_token()
 
         def answered(answer: outcome.Outcome[list[SockAddr]]) -> None:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(self._finish, look_up, answer)
 
-        trio.lowlevel.start_thread_soon(lambda: self._look_up(host, port), answered, "look-up")
+        look_up.started = True
+        try:
+            trio.lowlevel.start_thread_soon(lambda: self._look_up(host, port), answered, "look-up")
+        except RuntimeError:
+            self._answer(look_up, _Failed(f"{host} could not be looked up: no thread can be started.", ours=True))
+            return
+        look_up.since = trio.current_time()
+        self._running.setdefault(tenant, []).append(look_up)
+        self._total += 1
 
     def _finish(self, look_up: _LookUp, answer: outcome.Outcome[list[SockAddr]]) -> None:
         tenant = look_up.question[0]
-        look_up.answer = _judged(look_up.question[1], answer)
+        self._answer(look_up, _judged(look_up.question[1], answer))
+        self._note(look_up.question, look_up.age <= PROMPT)
+        self._total -= 1
+        self._running[tenant].remove(look_up)
+        if not self._running[tenant]:
+            del self._running[tenant]
+        self._start_waiting(tenant)
+
+    def _answer(self, look_up: _LookUp, answer: _Answer) -> None:
+        look_up.answer = answer
         look_up.done.set()
         if self._shared.get(look_up.question) is look_up:
             del self._shared[look_up.question]
-        self._total -= 1
-        self._running[tenant] -= 1
-        if not self._running[tenant]:
-            del self._running[tenant]
-        self._start_waiting()
 
-    def _start_waiting(self) -> None:
-        while able := [tenant for tenant in self._queued if self._may_run(tenant)]:
-            tenant = min(able, key=lambda each: self._running.get(each, 0))
-            queue = self._queued[tenant]
-            look_up = queue.popleft()
-            if not queue:
-                del self._queued[tenant]
+    def _note(self, question: Question, prompt: bool) -> None:
+        self._prompt[question] = prompt
+        self._prompt.move_to_end(question)
+        if len(self._prompt) > _KNOWN:
+            self._prompt.popitem(last=False)
+
+    def _start_waiting(self, freed: str) -> None:
+        # Below three quarters nobody waited but for a thread of its own tenant.
+        crowded = self._total + 1 >= self._threads * 3 // 4
+        while able := [
+            look_up for tenant in (self._queued if crowded else (freed,)) if (look_up := self._next(tenant)) is not None
+        ]:
+            look_up = min(able, key=lambda each: len(self._running.get(each.question[0], ())))
+            self._dequeue(look_up)
             self._start(look_up)
 
+    def _next(self, tenant: str) -> _LookUp | None:
+        """The first of the tenant's that may run now."""
+        queue = self._queued.get(tenant)
+        if not queue or not self._may_run(tenant, prompt=True):
+            return None
+        able = {prompt for prompt in (True, None, False) if self._may_run(tenant, prompt)}
+        return next((look_up for look_up in queue if look_up.prompt in able), None)
+
     def _forget(self, look_up: _LookUp) -> None:
+        self._dequeue(look_up)
+        if self._shared.get(look_up.question) is look_up:
+            del self._shared[look_up.question]
+
+    def _dequeue(self, look_up: _LookUp) -> None:
         tenant = look_up.question[0]
         queue = self._queued[tenant]
         queue.remove(look_up)
         if not queue:
             del self._queued[tenant]
-        if self._shared.get(look_up.question) is look_up:
-            del self._shared[look_up.question]
 
 
 def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> _Answer:
@@ -192,6 +245,8 @@ def _judged(host: str, answer: outcome.Outcome[list[SockAddr]]) -> _Answer:
         return _Failed(f"{host} {_OTHERWISE}: {os.strerror(error.errno or 0).lower()}.", ours=is_local(error))
     except UnicodeError:
         return _Failed(f"{host} is not a name that can be looked up.")
+    if len(addresses) > MOST_ADDRESSES:
+        return _Failed(f"{host} has {len(addresses)} addresses; a name with more than {MOST_ADDRESSES} is not used.")
     return addresses or _Failed(f"{host} {_GAIERROR[socket.EAI_NONAME]}.")
 
 

@@ -40,8 +40,10 @@ def client_context() -> ssl.SSLContext:
 
 
 def harden(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Offers HTTP/1.1 alone; never renegotiates, so that a write never has to wait for a read."""
+    """Offers HTTP/1.1 alone; never renegotiates, so that a write never has to wait for a read; tells a proper end from
+    a cut connection, which Python lets pass for one (RFC 9112 §9.8)."""
     context.set_alpn_protocols(["http/1.1"])
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context
 
@@ -50,7 +52,9 @@ async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str
     """Takes `connected` over and closes it unless it returns. Raises EgressError (`tls_failed`) or LocalFault."""
     shaken: ssl.SSLSocket | None = None
     try:
-        shaken = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+        shaken = context.wrap_socket(
+            connected, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
         while True:
             try:
                 shaken.do_handshake()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, Literal
+from unicodedata import is_normalized
 
 import idna
 from msgspec import Struct
@@ -124,7 +125,10 @@ def _ascii_name(written: str) -> str:
     if written.isascii():
         return written.lower()
     try:
-        # IDNA 2008 without mappings: a look-alike (full-width digits, say) is refused rather than translated.
+        # IDNA 2008, which maps nothing but capitals: a look-alike (full-width digits, say) is refused, not translated.
+        # Lower case alone would make an ordinary letter of the Kelvin sign.
+        if not is_normalized("NFC", written):
+            raise idna.IDNAError("not in normal form")
         return idna.encode(written.lower()).decode("ascii").lower()
     except idna.IDNAError as error:
         raise UrlError("The URL's host is not a valid internationalised name.") from error

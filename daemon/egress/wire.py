@@ -15,6 +15,10 @@ _TCP_INFO: Final = struct.Struct("=B127xQ")
 _TCP_ESTABLISHED: Final = 1
 
 
+class CutOff(OSError):
+    """The connection was closed, but TLS was not: whoever is between may have cut it (RFC 9112 §9.8)."""
+
+
 class Wire(Protocol):
     """One connected socket. Cancelling a wait leaves it usable for `close` only."""
 
@@ -32,7 +36,8 @@ class Wire(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next bytes; empty when the peer has closed. Raises OSError, trio.ClosedResourceError after `wake`."""
+        """The next bytes; empty when the peer has closed. Raises CutOff or another OSError, trio.ClosedResourceError
+        after `wake`."""
         ...
 
     def receive_now(self) -> bytes | None:
@@ -45,6 +50,10 @@ class Wire(Protocol):
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last response: neither the peer's close nor bytes nobody asked for."""
+        ...
+
+    def spoken(self) -> bool:
+        """Whether bytes have come over a new connection already. If so, only `close` is left."""
         ...
 
     def close(self) -> None: ...
@@ -86,6 +95,12 @@ class PlainWire:
         state, received = _tcp_info(self._socket)
         return state == _TCP_ESTABLISHED and received == self._received
 
+    def spoken(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     def wake(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
 
@@ -94,12 +109,13 @@ class PlainWire:
 
 
 class TlsWire:
-    __slots__ = ("_sending", "_socket", "descriptor")
+    __slots__ = ("_sending", "_socket", "_woken", "descriptor")
 
     def __init__(self, shaken: ssl.SSLSocket) -> None:
         self._socket = shaken
         self._sending = False
         self.descriptor = shaken.fileno()
+        self._woken = False
 
     def send(self, data: memoryview | bytes) -> int:
         self._sending = False
@@ -114,9 +130,10 @@ class TlsWire:
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
         while True:
             try:
-                return self._socket.recv(CHUNK)
+                data = self._socket.recv(CHUNK)
             except ssl.SSLWantReadError:
                 await trio.lowlevel.wait_readable(self._socket)
             except ssl.SSLWantWriteError:
@@ -125,12 +142,27 @@ class TlsWire:
                     await trio.lowlevel.wait_readable(self._socket)
                 else:
                     await trio.lowlevel.wait_writable(self._socket)
+            except ssl.SSLEOFError:
+                raise CutOff from None
+            else:
+                if not waited:
+                    await self._give_way()
+                return data
+            waited = True
+
+    async def _give_way(self) -> None:
+        # There can be tens of thousands of records of one byte each. What has been read is not lost to a cancellation.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._woken:
+            raise trio.ClosedResourceError
 
     def receive_now(self) -> bytes | None:
         try:
             return self._socket.recv(CHUNK)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
+        except ssl.SSLEOFError:
+            raise CutOff from None
 
     def quiet(self) -> bool:
         try:
@@ -141,7 +173,15 @@ class TlsWire:
             return False
         return False
 
+    def spoken(self) -> bool:
+        try:
+            return bool(self._socket.recv(1))
+        except OSError:
+            return False
+
     def wake(self) -> None:
+        # Whoever always finds something to read is never in a wait that could be ended.
+        self._woken = True
         trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:

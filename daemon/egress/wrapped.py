@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
-# Both /96 forms and the two that were meant for the same use, all with the IPv4 address in the last 32 bits.
-_IN_LAST_BITS = tuple(IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
-_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-_TEREDO = IPv6Network("2001::/32")
-_6TO4 = IPv6Network("2002::/16")
+# The first 96 bits of both /96 forms and the two that were meant for the same use: the IPv4 address is the rest.
+_IN_LAST_BITS = frozenset(int(IPv6Address(text)) >> 32 for text in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::"))
+_NAT64_LOCAL = int(IPv6Address("64:ff9b:1::")) >> 80
+_TEREDO = int(IPv6Address("2001::")) >> 96
+_6TO4 = 0x2002
 ISATAP_IDENTIFIERS = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _MASK32 = 0xFFFF_FFFF
 
@@ -17,22 +17,22 @@ def wrapped_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """Every IPv4 address that `address` may stand for; empty if it wraps none.
 
     IPv4-compatible and -mapped (RFC 4291 §2.5.5), -translated (RFC 2765), NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056),
-    Teredo's server and client (RFC 4380), ISATAP (RFC 5214)."""
+    Teredo's server and client (RFC 4380), ISATAP (RFC 5214), which any of the others may hold too."""
     number = int(address)
     if number in (0, 1):
         return ()
-    plain = IPv6Address(number)
-    if any(plain in network for network in _IN_LAST_BITS):
+    if number >> 32 in _IN_LAST_BITS:
         return (IPv4Address(number & _MASK32),)
-    if plain in _TEREDO:
-        return (IPv4Address(number >> 64 & _MASK32), IPv4Address(~number & _MASK32))
-    if plain in _6TO4:
-        return (IPv4Address(number >> 80 & _MASK32),)
-    if plain in _NAT64_LOCAL:
-        return _nat64_candidates(number)
+    found: tuple[IPv4Address, ...] = ()
+    if number >> 96 == _TEREDO:
+        found = (IPv4Address(number >> 64 & _MASK32), IPv4Address(~number & _MASK32))
+    elif number >> 112 == _6TO4:
+        found = (IPv4Address(number >> 80 & _MASK32),)
+    elif number >> 80 == _NAT64_LOCAL:
+        found = _nat64_candidates(number)
     if number >> 32 & _MASK32 in ISATAP_IDENTIFIERS:
-        return (IPv4Address(number & _MASK32),)
-    return ()
+        found = (*found, IPv4Address(number & _MASK32))
+    return found
 
 
 def _nat64_candidates(number: int) -> tuple[IPv4Address, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,3 +166,48 @@ async def test_a_receivers_error_after_a_fault_does_not_hurry_the_back_off(autoj
         await stage.settled(seconds=300)
         starts = sorted({round(at - began, 3) for at in stage.network.times})
         assert starts[:5] == pytest.approx([0, 0.1, 0.3, 0.7, 1.5])
+
+
+class LateClock(trio.abc.Clock):
+    """The real clock, but for one second that passes between two readings."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._lost = 0.0
+
+    def lose_a_second_after(self, readings: int) -> None:
+        self._left = readings
+
+    def start_clock(self) -> None:
+        pass
+
+    def current_time(self) -> float:
+        now = perf_counter() + self._lost
+        if self._left:
+            self._left -= 1
+            if not self._left:
+                self._lost = 1.0
+        return now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        return deadline - self.current_time()
+
+
+@pytest.fixture
+def late_clock() -> LateClock:
+    return LateClock()
+
+
+@pytest.mark.parametrize("readings", range(1, 16))
+async def test_claiming_goes_on_though_the_pause_ends_between_two_looks_at_the_clock(
+    late_clock: LateClock, readings: int
+) -> None:
+    async with running() as stage:
+        stage.store.add_webhook(1, 1, "http://broke.example/")
+        stage.publish(1)
+        await stage.until(lambda: stage.counts.postponements == 1)
+        stage.network.hosts["broke"] = lambda *_: stage.network.answer_well()
+        stage.publish(1)
+        late_clock.lose_a_second_after(readings)
+        await stage.settled(seconds=5)
+        assert stage.store.count("succeeded") == 2

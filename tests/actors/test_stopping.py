@@ -12,8 +12,11 @@ from daemon.delivery.tenant import IDLE
 from daemon.settings import DeliverySettings
 
 if TYPE_CHECKING:
+    import httpx
     from recorded_log import RecordedLog
     from trio.testing import MockClock
+
+    from daemon.egress.exchange import Exchange
 
 
 async def test_drain_lets_running_attempts_finish_and_claims_no_more(autojump_clock: MockClock) -> None:
@@ -52,6 +55,26 @@ async def test_at_the_deadline_written_attempts_are_interrupted_and_unwritten_on
     outcome = stage.store.outcomes[1]
     assert (outcome.error, outcome.status_code) == (None, None)
     assert outcome.started <= outcome.finished
+
+
+@pytest.mark.parametrize(("wrote", "state"), [(False, "pending"), (True, "interrupted")])
+async def test_an_attempt_that_waits_in_a_nursery_is_cut_short_like_any_other(
+    autojump_clock: MockClock, wrote: bool, state: str
+) -> None:
+    async def answer(request: httpx.Request, exchange: Exchange) -> httpx.Response:
+        exchange.wrote = wrote
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await trio.sleep_forever()
+        raise AssertionError("it was cancelled")
+
+    async with running(DeliverySettings(timeout=100)) as stage:
+        stage.network.hosts["racing"] = answer
+        stage.store.add_webhook(1, 1, "http://racing.example/")
+        stage.publish(1)
+        await stage.until(lambda: len(stage.network.requests) == 1)
+        await stage.drained(patience=20)
+        assert stage.store.states == {1: state}
 
 
 async def test_an_attempt_cut_short_after_the_status_line_ends_as_that_says(autojump_clock: MockClock) -> None:

@@ -147,3 +147,27 @@ async def test_500_hanging_look_ups_of_one_tenant_leave_anothers_deliveries_unha
         ended = await hanging.finished(hung, within=10)
         assert {outcome(delivery) for delivery in ended} == {("failed", "dns_failed")}
         assert len({name for name, _ in server.unanswered}) < 50, "few of them had a thread"
+
+
+async def test_hanging_look_ups_of_a_tenants_webhooks_leave_its_prompt_one_unharmed(
+    daemons: Daemons, receivers: Receivers, tmp_path: Path
+) -> None:
+    async def zone(name: str) -> list[str]:
+        if name.startswith("hang"):
+            await trio.sleep_forever()
+        return ["127.0.0.1"]
+
+    async with name_server(zone) as server:
+        daemon = await daemons.start(SETTINGS, command=asking(server, tmp_path))
+        caller, receiver = await daemon.tenant(), await receivers.start()
+        await caller.register(f"http://fine.example:{receiver.port}/")
+        assert outcome(await delivered(caller)) == ("succeeded", None)
+        for number in range(8):
+            await caller.register(f"http://hang{number}.example/")
+        took: list[float] = []
+        for number in range(10):
+            before = trio.current_time()
+            await caller.publish(session_event("s-1"))
+            took.append((await receiver.arrived(number + 2, within=5))[-1].at - before)
+        assert server.unanswered, "they were hanging all the while"
+        assert max(took) < 0.5, sorted(took)

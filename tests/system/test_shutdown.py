@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
+import sys
+from contextlib import closing
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from harness.books import rows
 from harness.daemon_process import run_command
 from harness.events import session_event
-from harness.hostile import takes_no_handshake
+from harness.hostile import port_that_answers_no_syn, takes_no_handshake
 from harness.receiver import OK, answers_after, never_answers, response
 from harness.waiting import eventually
+from name_server import asking, name_server
 
 if TYPE_CHECKING:
     import subprocess
 
     from harness.daemon_process import Daemon
-    from harness.receiver import Connection
+    from harness.receiver import Behaviour, Connection
     from harness.starting import Daemons, Receivers
 
 PATIENT = {"delivery": {"timeout": 60, "connect_timeout": 60, "drain_timeout": 60}}
@@ -122,6 +129,65 @@ async def test_an_attempt_that_had_not_sent_a_byte_waits_for_the_next_start(
     await receiver.connected(2)
     (delivery,) = await restarted.operator().deliveries(webhook["id"])
     assert (delivery["event"], delivery["status"]) == (event["id"], "sending")
+
+
+async def test_an_attempt_at_the_second_of_two_addresses_waits_for_the_next_start_too(
+    daemons: Daemons, tmp_path: Path
+) -> None:
+    async def zone(name: str) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    with port_that_answers_no_syn("0.0.0.0") as port:
+        async with name_server(zone) as server:
+            daemon = await daemons.start(IMPATIENT, command=asking(server, tmp_path))
+            acme = await daemon.tenant()
+            await acme.register(f"http://twice.example:{port}/")
+            await acme.publish(session_event("s-1"))
+
+            async def tried() -> bool:
+                return begins_to_connect(port, "127.0.0.2")
+
+            await eventually(tried, "the second address is tried")
+            daemon.terminate()
+            assert await daemon.exit_code(within=1 + 5) == 0
+    assert [row.status for row in rows(daemon.database)] == ["pending"]
+
+
+def begins_to_connect(port: int, host: str) -> bool:
+    """Whether a connection to `host` waits for its SYN's answer: state 02 in Linux's /proc/net/tcp."""
+    wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(fields[2] == wanted and fields[3] == "02" for fields in lines)
+
+
+async def test_a_request_that_was_sent_in_part_is_interrupted(daemons: Daemons, receivers: Receivers) -> None:
+    receiver = await receivers.start(hangs_up_once_then_reads_nothing())
+    daemon = await daemons.start(IMPATIENT)
+    acme = await daemon.tenant()
+    await acme.register(receiver.url)
+    (failed,) = await acme.finished(await acme.publish(session_event("s-1")))
+    daemon.terminate()
+    assert await daemon.exit_code() == 0
+    # More than the kernel's buffers take, which no event that can be published is.
+    with closing(sqlite3.connect(daemon.database)) as db, db:
+        db.execute("UPDATE events SET payload = ?", ["a" * 16_000_000])
+
+    restarted = await daemons.start(IMPATIENT)
+    await restarted.operator().ask("POST", f"/v1/deliveries/{failed['id']}/redeliver")
+    await receiver.connected(2)
+    restarted.terminate()
+    assert await restarted.exit_code(within=1 + 5) == 0
+    assert [row.status for row in rows(daemon.database)] == ["failed", "interrupted"]
+
+
+def hangs_up_once_then_reads_nothing() -> Behaviour:
+    turns = count()
+
+    async def behaviour(connection: Connection) -> None:
+        if next(turns):
+            await trio.sleep_forever()
+
+    return behaviour
 
 
 async def test_a_second_sigterm_cuts_it_off_and_says_so(daemons: Daemons, receivers: Receivers) -> None:

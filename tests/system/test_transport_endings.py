@@ -180,3 +180,15 @@ async def test_what_surrounds_a_body_is_bounded_like_the_body(endless: tuple[byt
     assert taken < 8_000_000, "what the kernel's buffers hold is not ours to bound"
     assert exchange.total is not None
     assert exchange.total < 1000
+
+
+async def test_a_reset_instead_of_a_request_is_never_a_fault_of_ours() -> None:
+    async def handle(stream: trio.SocketStream) -> None:
+        reset(stream)
+
+    async with receiver(handle) as port, transport() as egress:
+        for _ in range(50):
+            error, exchange = await failing(egress, f"http://127.0.0.1:{port}/")
+            assert isinstance(error, EgressError)
+            assert error.code in ("send_failed", "connection_lost")
+            assert exchange.wrote or error.code == "send_failed"

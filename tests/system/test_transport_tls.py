@@ -228,6 +228,26 @@ async def test_a_handshake_that_never_ends_has_the_time_of_connecting() -> None:
     assert error.code == "tls_failed"
 
 
+async def test_a_handshake_that_drips_has_no_more_time_than_one_that_never_ends() -> None:
+    async with tls_receiver(answering(), AUTHORITY.issue_cert("127.0.0.1")) as behind:
+
+        async def drip(stream: trio.abc.Stream) -> None:
+            async with await trio.open_tcp_stream("127.0.0.1", behind) as onward:
+                await onward.send_all(await stream.receive_some(65536))
+                while data := await onward.receive_some(1):
+                    await stream.send_all(data)
+                    await trio.sleep(0.02)
+
+        async with receiver(drip) as port, transport(tls=trusting(AUTHORITY), connect_timeout=0.3) as egress:
+            with trio.fail_after(1):
+                error, exchange = await failing(egress, f"https://127.0.0.1:{port}/")
+    assert isinstance(error, EgressError)
+    assert error.code == "tls_failed"
+    assert "in time" in error.detail
+    assert exchange.total is not None
+    assert exchange.total >= 300
+
+
 async def slowly(stream: trio.abc.Stream, onto: trio.abc.Stream) -> None:
     while data := await stream.receive_some(65536):
         for place in range(0, len(data), 200):
@@ -249,7 +269,7 @@ async def test_a_slow_handshake_in_small_pieces_succeeds() -> None:
     assert response.status_code == 200
 
 
-async def test_a_close_without_notify_ends_a_body_and_loses_a_head() -> None:
+async def test_a_close_without_notify_cuts_a_body_and_loses_a_head() -> None:
     async def body(stream: trio.SSLStream[trio.SocketStream]) -> None:
         await request_from(stream)
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nhi")
@@ -261,17 +281,38 @@ async def test_a_close_without_notify_ends_a_body_and_loses_a_head() -> None:
 
     certificate = AUTHORITY.issue_cert("127.0.0.1")
     async with tls_receiver(body, certificate) as port:
-        response, _ = await post_once(f"https://127.0.0.1:{port}/", tls=trusting(AUTHORITY))
-        assert (response.status_code, response.content) == (200, b"hi")
+        response, exchange = await post_once(f"https://127.0.0.1:{port}/", tls=trusting(AUTHORITY))
+        assert (response.status_code, response.content, exchange.truncated) == (200, b"hi", True)
     async with tls_receiver(head, certificate) as port:
         error, _ = await fail_once(f"https://127.0.0.1:{port}/", tls=trusting(AUTHORITY))
         assert isinstance(error, EgressError)
         assert error.code == "connection_lost"
+        assert error.detail == "The receiver closed the connection without answering."
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_close_notify_ends_a_body_of_no_declared_length(version: ssl.TLSVersion) -> None:
+    async def body(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        await request_from(stream)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nhi")
+        await stream.unwrap()
+
+    async with tls_receiver(body, AUTHORITY.issue_cert("127.0.0.1"), only(version)) as port:
+        response, exchange = await post_once(f"https://127.0.0.1:{port}/", tls=trusting(AUTHORITY))
+    assert (response.status_code, response.content, exchange.truncated) == (200, b"hi", False)
+
+
+async def test_a_body_of_declared_length_is_whole_without_close_notify() -> None:
+    async with tls_receiver(
+        saying(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")), AUTHORITY.issue_cert("127.0.0.1")
+    ) as port:
+        response, exchange = await post_once(f"https://127.0.0.1:{port}/", tls=trusting(AUTHORITY))
+    assert (response.status_code, response.content, exchange.truncated) == (200, b"ok", False)
 
 
 async def notifying(stream: trio.SSLStream[trio.SocketStream]) -> None:
     await saying(OK)(stream)
-    await stream.aclose()
+    await stream.unwrap()
 
 
 async def talking(stream: trio.SSLStream[trio.SocketStream]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import socket
 
 import pytest
 
 from daemon.egress.connection import Connection, Stale
 from daemon.egress.exchange import Exchange
 from daemon.egress.faults import EgressError, LocalFault
+from daemon.egress.wire import PlainWire
 
 
 class FailingWire:
@@ -34,6 +37,9 @@ class FailingWire:
 
     def quiet(self) -> bool:
         return True
+
+    def spoken(self) -> bool:
+        return False
 
     def wake(self) -> None:
         raise AssertionError
@@ -68,3 +74,24 @@ def test_no_buffer_for_the_first_byte_is_our_fault(code: int) -> None:
     kind, exchange = fails(code, reused=False)
     assert kind is LocalFault
     assert not exchange.wrote
+
+
+def test_what_a_receiver_says_before_it_is_asked_is_no_response() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near = socket.create_connection(listening.getsockname())
+        near.setblocking(False)
+        far, _ = listening.accept()
+        with far:
+            far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            select.select([near], [], [])
+            connection = Connection(PlainWire(near), ("http", "hooks.example", 80), "192.0.2.1:80")
+            exchange = Exchange(key=1, tenant="acme", deadline=1.0)
+            with pytest.raises(EgressError) as caught:
+                connection.send(b"POST / HTTP/1.1\r\n\r\n", exchange, 10)
+            connection.close()
+            # Nothing came but the reset that unread bytes turn a close into.
+            with pytest.raises(ConnectionResetError):
+                far.recv(100)
+    assert caught.value.code == "invalid_response"
+    assert "before" in caught.value.detail
+    assert (exchange.wrote, exchange.status) == (False, 0)

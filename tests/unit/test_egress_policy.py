@@ -124,6 +124,25 @@ def test_opening_the_wrapping_form_does_not_open_what_it_wraps(wrap: Wrap, inner
         assert OPEN_IPV6.refusal(wrap(inner), 443, "acme") is not None
 
 
+HOLDING_64_BITS: dict[str, Callable[[IPv4Address], int]] = {
+    "6to4": lambda each: 0x2002 << 112 | int(each) << 80,
+    "teredo": lambda each: 0x2001_0000 << 96 | int(each) << 64,
+    "nat64-local": lambda each: 0x0064_FF9B_0001 << 80 | int(each) >> 16 << 64,
+    "none": lambda each: 0x2600 << 112 | int(each) << 64,
+}
+
+
+@pytest.mark.parametrize("identifier", [0x0000_5EFE, 0x0200_5EFE])
+@pytest.mark.parametrize("network", HOLDING_64_BITS.values(), ids=HOLDING_64_BITS)
+@given(outer=public_ipv4, inner=special_ipv4)
+def test_an_address_that_wraps_in_two_ways_must_pass_with_both(
+    network: Callable[[IPv4Address], int], identifier: int, outer: IPv4Address, inner: IPv4Address
+) -> None:
+    address = IPv6Address(network(outer) | identifier << 32 | int(inner))
+    assert inner in wrapped_ipv4(address)
+    assert OPEN_IPV6.refusal(address, 443, "acme") is not None
+
+
 @pytest.mark.parametrize("prefix", [48, 56, 64])
 @given(inner=special_ipv4)
 def test_local_use_nat64_is_unwrapped_wherever_rfc_6052_may_put_the_address(prefix: int, inner: IPv4Address) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from daemon.egress.blocks import IPV4_BLOCKS, IPV6_BLOCKS
 from daemon.egress.policy import AddressPolicy
+from daemon.egress.wrapped import wrapped_ipv4
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry and …/iana-ipv6-special-registry, name by name; after them
 # what other registries reserve: multicast (RFC 5771, RFC 4291), site-local (RFC 3879), IPv4-compatible (RFC 4291).
@@ -30,6 +31,7 @@ REGISTRIES = {
     "192.31.196.0/24": "AS112-v4",
     "192.52.193.0/24": "AMT",
     "192.88.99.0/24": "Deprecated (6to4 Relay Anycast)",
+    "192.88.99.2/32": "6a44-relay anycast address",
     "192.168.0.0/16": "Private-Use",
     "192.175.48.0/24": "Direct Delegation AS112 Service",
     "198.18.0.0/15": "Benchmarking",
@@ -88,6 +90,10 @@ def test_opening_a_block_opens_that_block_and_not_its_neighbours(block: str) -> 
     network: IPv4Network | IPv6Network = ip_network(block)
     opened = AddressPolicy([network])
     first, last = network.network_address, network.broadcast_address
+    for address in (first, last):
+        # One that wraps an IPv4 address must pass with that too.
+        if not (isinstance(address, IPv6Address) and wrapped_ipv4(address)):
+            assert opened.refusal(address, 443, "acme") is None
     for neighbour in (int(first) - 1, int(last) + 1):
         if 0 <= neighbour < 2**network.max_prefixlen:
             address = type(first)(neighbour)

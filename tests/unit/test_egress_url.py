@@ -162,6 +162,8 @@ def test_ipv6_addresses_are_recognised_in_brackets(host: str, address: str) -> N
         "http://exa\u200dmple.com/",
         "http://exa\u202emple.com/",
         "http://ⓔxample.com/",
+        "http://\u212aube.example/",
+        "http://\u212bngstrom.example/",
         "http://" + "9" * 1000 + "/",
         "http://example.com/" + "a" * 2048,
     ],

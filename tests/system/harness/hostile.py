@@ -124,11 +124,11 @@ async def speaks_plain_http(connection: Connection) -> None:
 
 
 @contextmanager
-def port_that_answers_no_syn() -> Iterator[int]:
-    """A listening port that accepts nothing and whose queue is full, so that the kernel drops what comes."""
+def port_that_answers_no_syn(host: str = "127.0.0.1") -> Iterator[int]:
+    """A listening port of `host` that accepts nothing and whose queue is full, so that the kernel drops what comes."""
     with ExitStack() as held:
         listener = held.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, 0))
         listener.listen(0)
         for _ in range(4):
             filler = held.enter_context(socket.socket())
