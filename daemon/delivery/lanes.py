@@ -20,7 +20,8 @@ class Place:
 class Lanes:
     """The last quarter of a tenant's slots is open only to prompt webhooks: those none of whose attempts has been in
     flight for more than a second, and whose last one ended within a second. Of that quarter, webhooks that were never
-    tried may take half (rounded down) altogether, and only for the first slot of each.
+    tried and have no backlog may take half (rounded down) altogether, and only for the first slot of each: a backlog is
+    reason to doubt, and those behind one would take it all before a new webhook's first event.
 
     So webhooks that are not prompt take a slot only while all of them together hold fewer than three quarters, or for
     the first attempt at one seven eighths. A webhook that turns slow keeps what it holds until its attempts end: time
@@ -28,14 +29,18 @@ class Lanes:
     the least goes first, equals of the two kinds take turns; prompt ones cannot starve the others, nor they them."""
 
     def __init__(self, slots: int) -> None:
-        reserved = slots // 4
-        self._common = slots - reserved
-        self._first = self._common + reserved // 2
+        self.limit(slots)
         self._prompt, self._untried, self._others = Line(), Line(), Line()
         self._prompt_claimable = 0
         self._unsure_claimable = 0
         self._unsure_busy = 0
         self._turn = False
+
+    def limit(self, slots: int) -> None:
+        """So many are the tenant's. With fewer than before, what is held beyond is kept until its attempts end."""
+        reserved = slots // 4
+        self._common = slots - reserved
+        self._first = self._common + reserved // 2
 
     @property
     def claimable(self) -> int:
@@ -46,8 +51,10 @@ class Lanes:
         unsure = min(self._unsure_claimable, self._common - self._unsure_busy)
         return self._prompt_claimable + max(0, first, unsure)
 
-    def move(self, webhook: int, place: Place, busy: int, claimable: int, prompt: bool | None) -> None:
-        """The webhook holds `busy` slots now and could use `claimable` more."""
+    def move(
+        self, webhook: int, place: Place, busy: int, claimable: int, prompt: bool | None, *, backlog: bool
+    ) -> None:
+        """The webhook holds `busy` slots now and could use `claimable` more; `backlog`: that is not all it has."""
         line = place.line
         if prompt and line is self._prompt:
             self._prompt_claimable += claimable - place.claimable
@@ -69,7 +76,7 @@ class Lanes:
         else:
             self._unsure_claimable += claimable
             self._unsure_busy += busy
-            line = self._untried if prompt is None and not busy else self._others
+            line = self._untried if prompt is None and not busy and not backlog else self._others
         if place.line is not line:
             if place.line is not None:
                 place.line.leave(webhook)

@@ -13,6 +13,10 @@ FEW = 8
 """The last quarter of all slots is open only to tenants that hold fewer than this."""
 
 
+# So many slots given back, and one tenant that holds none any more is forgotten.
+_CALMED_BY = 256
+
+
 class Slots:
     """At most `total` slots in all and `per_tenant` for each tenant.
 
@@ -29,6 +33,8 @@ class Slots:
         self._wished: dict[int, int] = {}
         self._handed: dict[int, int] = {}
         self._line = Line()
+        # How many tenants hold any. It falls slowly: those whose attempts end at one moment come back in the next.
+        self._crowd = 0.0
 
     @property
     def taken(self) -> int:
@@ -43,6 +49,12 @@ class Slots:
     def held(self, tenant: int) -> int:
         return self._held.get(tenant, 0)
 
+    @property
+    def share(self) -> int:
+        """How many a tenant may count on beside the others that have been holding some lately: what it leaves to slow
+        webhooks must be a part of that, or those of many tenants would hold all slots there are."""
+        return min(self._per_tenant, max(FEW, int(self._common / max(1, self._crowd))))
+
     def ask(self, tenant: int, wanted: int) -> int:
         """Take as many of `wanted` slots as may be had now; wait for the rest.
 
@@ -53,6 +65,7 @@ class Slots:
             held += got
             self._held[tenant] = held
             self._taken += got
+            self._crowd = max(self._crowd, len(self._held))
         if wanted > got:
             self._wished[tenant] = wanted - got
             self._stand(tenant, held)
@@ -76,6 +89,7 @@ class Slots:
         else:
             self._held.pop(tenant, None)
         self._taken -= count
+        self._crowd = max(self._crowd - count / _CALMED_BY, len(self._held))
         if tenant in self._wished:
             self._stand(tenant, held)
         return self._hand_over() if len(self._line) else ()
@@ -100,6 +114,7 @@ class Slots:
                 break
             self._held[tenant] = held + 1
             self._taken += 1
+            self._crowd = max(self._crowd, len(self._held))
             self._handed[tenant] = self._handed.get(tenant, 0) + 1
             if self._wished[tenant] > 1:
                 self._wished[tenant] -= 1

@@ -104,8 +104,10 @@ class Work:
         """The attempt at a delivery that was claimed begins; `end` must follow."""
         self._young[delivery] = (webhook, now)
 
-    def look(self, now: float) -> None:
-        """Take the time into account. Always before `plan`: what it says of slow webhooks is as of the last look."""
+    def look(self, now: float, slots: int) -> None:
+        """Take the time into account, and how many slots are the tenant's just now. Always before `plan`: what it says
+        of slow webhooks is as of the last look."""
+        self._lanes.limit(slots)
         while self._young:
             webhook, began = next(iter(self._young.values()))
             if now - began <= PROMPT:
@@ -131,6 +133,7 @@ class Work:
             self._verdicts.note(webhook, prompt)
         busy, waiting = known.busy + taken, known.waiting
         room = self._per_webhook - busy
-        self._lanes.move(webhook, known, busy, waiting if waiting < room else room, prompt)
+        claimable = waiting if waiting < room else room
+        self._lanes.move(webhook, known, busy, claimable, prompt, backlog=waiting > self._per_webhook)
         if not waiting and not busy and webhook not in self._probes:
             del self._webhooks[webhook]

@@ -146,3 +146,27 @@ def test_a_freed_slot_costs_the_same_however_many_tenants_wait() -> None:
     few = min(cost(10) for _ in range(3))
     many = min(cost(10_000) for _ in range(3))
     assert many < 8 * few
+
+
+def test_a_share_is_a_tenants_part_of_what_is_open_to_all_and_never_less_than_a_few() -> None:
+    slots = Slots(total=200, per_tenant=64)
+    assert slots.share == 64
+    for tenant in range(5):
+        slots.ask(tenant, 1)
+    assert slots.share == 30
+    for tenant in range(5, 60):
+        slots.ask(tenant, 1)
+    assert slots.share == FEW
+
+
+def test_tenants_whose_attempts_end_at_one_moment_are_still_counted_when_they_come_back() -> None:
+    slots = Slots(total=200, per_tenant=64)
+    for tenant in range(6):
+        slots.ask(tenant, 20)
+    for tenant in range(6):
+        slots.give(tenant, 20)
+    assert slots.share <= 30
+    for _ in range(100):
+        slots.ask(1, 64)
+        slots.give(1, 64)
+    assert slots.share == 64

@@ -24,6 +24,8 @@ class WorkMachine(RuleBasedStateMachine):
         self.work = Work(per_webhook, per_tenant, Verdicts())
         self.now = 0.0
         self.disk: dict[int, int] = {}
+        # Of these the work may believe that there is a backlog.
+        self.drifted: set[int] = set()
         self.running: dict[int, tuple[int, float]] = {}
         self.seen_old: set[int] = set()
         self.prompt: dict[int, bool] = {}
@@ -39,6 +41,7 @@ class WorkMachine(RuleBasedStateMachine):
     @rule(webhook=_webhooks, count=st.integers(1, 12))
     def rows_are_cancelled(self, webhook: int, count: int) -> None:
         self.disk[webhook] = max(0, self.disk.get(webhook, 0) - count)
+        self.drifted.add(webhook)
 
     @rule(seconds=st.sampled_from([0.25, 0.5, PROMPT, 1.5]))
     def time_passes(self, seconds: float) -> None:
@@ -53,7 +56,7 @@ class WorkMachine(RuleBasedStateMachine):
         slots = data.draw(st.integers(1, self.per_tenant - len(self.running)))
         self.seen_old |= {seq for seq, (_, began) in self.running.items() if self.now - began > PROMPT}
         self.prompt |= {self.running[seq][0]: False for seq in self.seen_old}
-        self.work.look(self.now)
+        self.work.look(self.now, self.per_tenant)
         claimable = self.work.claimable
         self.claims = self.work.plan(slots)
         self.answers = []
@@ -77,7 +80,10 @@ class WorkMachine(RuleBasedStateMachine):
                 continue
             assert not self.prompt.get(webhook), "work of a prompt webhook is left beside a free slot"
             assert held >= self.common, "work is left beside a free slot that is open to all"
-            assert webhook in self.prompt or busy or held >= self.probes, "an untried webhook is left untried"
+            doubted = webhook in self.drifted or rows > self.per_webhook
+            assert doubted or webhook in self.prompt or busy or held >= self.probes, (
+                "an untried webhook is left untried"
+            )
 
     @precondition(lambda self: len(self.answers) < len(self.claims))
     @rule()
@@ -110,6 +116,7 @@ class WorkMachine(RuleBasedStateMachine):
         self.work.end(webhook, delivery, self.now, attempted=not postponed)
         if postponed:
             self.disk[webhook] += 1
+            self.drifted.add(webhook)
             self.work.add(webhook, 1)
         else:
             others_old = any(self.running[seq][0] == webhook for seq in self.seen_old)
@@ -138,7 +145,7 @@ class WorkMachine(RuleBasedStateMachine):
             for delivery in list(self.running):
                 self.end(delivery, postponed=False)
             self.work.probe()
-            self.work.look(self.now)
+            self.work.look(self.now, self.per_tenant)
             self.claims, self.answers = self.work.plan(3), []
             if not self.claims:
                 break
@@ -261,19 +268,43 @@ def test_slow_webhooks_leave_the_last_quarter_to_prompt_ones() -> None:
 def test_untried_webhooks_take_half_of_the_last_quarter_and_one_slot_each_there() -> None:
     work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts())
     for webhook in range(64):
-        work.add(webhook, 1000)
+        work.add(webhook, 16)
     limits = claimed(work, 64)
     assert (len(limits), set(limits.values())) == (56, {1})
     assert work.claimable == 0
+
+
+def test_untried_webhooks_behind_a_backlog_leave_the_last_quarter_to_those_without() -> None:
+    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts())
+    for webhook in range(64):
+        work.add(webhook, 17)
+    assert sum(claimed(work, 64).values()) == 48
+    assert work.claimable == 0
+    work.add(100, 1)
+    assert claimed(work, 16) == {100: 1}
+
+
+def test_of_a_smaller_share_slow_webhooks_leave_a_quarter_too() -> None:
+    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(100, 101), slow=range(64)))
+    for webhook in range(64):
+        work.add(webhook, 1000)
+    assert sum(claimed(work, 20).values()) == 20
+    work.look(0.0, 20)
+    assert work.claimable == 0
+    work.add(100, 20)
+    assert claimed(work, 16) == {100: 16}
+    for webhook in range(8):
+        work.end(webhook, 1000 * webhook, 2.0, attempted=True)
+    assert work.claimable == 3
 
 
 def test_an_attempt_that_takes_long_closes_the_last_quarter_to_its_webhook_and_a_quick_one_opens_it_again() -> None:
     work = Work(per_webhook=64, per_tenant=64, verdicts=known(prompt=range(1)))
     work.add(0, 1000)
     assert claimed(work, 40) == {0: 40}
-    work.look(PROMPT)
+    work.look(PROMPT, 64)
     assert work.claimable == 24
-    work.look(PROMPT + 0.001)
+    work.look(PROMPT + 0.001, 64)
     assert work.claimable == 8
     for number in range(40):
         work.end(0, number, 2.0, attempted=True)
