@@ -69,9 +69,10 @@ async def _at(bench: Bench, rows: int) -> _Measured:
             request = load_client.Sent("GET", target, token)
             job = load_client.Job(running.host, running.port, [request], _READS, seconds=10, keep_bodies=False)
             report = await children.load(job, OTHER_CORES)
-            reads[name] = p99([(answer.answered - answer.sent) / 1e6 for answer in report.answers])
+            reads[name] = p99([answer.milliseconds for answer in report.answers])
         bench.doing(f"growth: deliveries with {rows:,} rows")
         run = await flood(bench, running, [token], Plan(bench.amount(_EVENTS), per_webhook=64))
+    bench.complete("growth", run.tally)
     database.unlink()
     return _Measured(run.cpu_each, reads)
 
