@@ -39,7 +39,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS], help="only these (default: all)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, for changes to the benchmark itself")
-    parser.add_argument("--full", action="store_true", help="also 10 million rows (12 GB of disk, 4 minutes more)")
+    parser.add_argument("--full", action="store_true", help="also 10 million rows (12 GB of disk, 2 minutes more)")
     parser.add_argument("--folder", type=Path, help="where databases go: the disk to measure (default: temporary)")
     parser.add_argument(
         "--json", type=Path, help="where the figures go (default: a whole run's to figures.json here, others nowhere)"

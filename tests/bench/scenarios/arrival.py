@@ -39,13 +39,13 @@ async def measure(bench: Bench) -> list[Figure]:
     database = bench.database()
     async with latency.receiver(bench.folder) as receiver, daemon(database) as running:
         bench.doing("arrival: receiver and disk alone")
-        alone = await _alone(receiver.port, database.parent, events // 2)
+        alone = await _alone(receiver.port, database.parent, events // 3)
         bench.doing(f"arrival: {_RATE:g} events/s")
         token = await running.token("acme")
         await running.caller(token).register(f"{receiver.url}/hook")
         took = await latency.measure(running, receiver, token, "/hook", _RATE, events)
         bench.doing("arrival: receiver and disk alone, again")
-        alone += await _alone(receiver.port, database.parent, events // 2)
+        alone += await _alone(receiver.port, database.parent, events // 3)
         bench.complete("arrival", receiver.tally())
     wanted = Target("at most", round(_ALLOWED + 2 * p99(alone.synced), 2))
     how = f"publish request due → arrived, {events:,} at {_RATE:g}/s; beside it a POST to the receiver and its answer"

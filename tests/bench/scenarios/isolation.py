@@ -30,11 +30,11 @@ _EVENTS = 1000
 # What hangs ends in bursts, every 15 s (delivery.timeout), which are to be seen: two of them where others hang, one
 # where the tenant's own do.
 _EVENTS_BESIDE_HANGING = 3600
-_EVENTS_BESIDE_OWN = 2000
+_EVENTS_BESIDE_OWN = 1600
 _HANGING = 40
 _ENDPOINTS = 64
 _BACKLOG = 100_000
-_SETTLING = 2.0
+_SETTLING = 1.0
 _WIDEST = 10
 _FLOODING = 4
 _COMPLETE_WITHIN = 90.0

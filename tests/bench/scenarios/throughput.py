@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.bench.bench import Bench
 
 _EVENTS = 50_000
+_SAMPLED = 20_000
 _MAIN = "1 webhook, 64 slots"
 _SHAPES = {
     _MAIN: Plan(_EVENTS, per_webhook=64),
@@ -38,7 +39,12 @@ class _Run(Struct, frozen=True):
     """A run, and the bare loop before and after it."""
 
     daemon: Delivered
-    bare: Bare
+    before: Bare
+    after: Bare
+
+    @property
+    def bare(self) -> Bare:
+        return self.before + self.after
 
     @property
     def share(self) -> float:
@@ -58,7 +64,10 @@ async def measure(bench: Bench) -> list[Figure]:
             plan = structs.replace(shape, events=bench.amount(shape.events), pinned=pinned)
             where = f"{name}, {'one core' if pinned else 'unpinned'}"
             times = _REPETITIONS if name == _MAIN and not bench.quick else 1
-            runs = [await _run(bench, where, plan) for _ in range(times)]
+            bare = await bench.bare(plan.connections, plan.deliveries, pinned=pinned)
+            runs: list[_Run] = []
+            for _ in range(times):
+                runs.append(await _run(bench, where, plan, runs[-1].after if runs else bare))
             busiest = max(busiest, *((run.bare.receiver_busy, run.bare.busy) for run in runs))
             throughput.append(_throughput(where, runs))
             if pinned:
@@ -77,13 +86,12 @@ async def measure(bench: Bench) -> list[Figure]:
     return [*throughput, receiver, *cost]
 
 
-async def _run(bench: Bench, where: str, plan: Plan) -> _Run:
-    before = await bench.bare(plan.connections, plan.deliveries, pinned=plan.pinned)
+async def _run(bench: Bench, where: str, plan: Plan, before: Bare) -> _Run:
     bench.doing(f"throughput: {where}")
     run = await deliver(bench, plan)
     after = await bench.bare(plan.connections, plan.deliveries, pinned=plan.pinned)
     bench.complete("throughput", run.tally)
-    return _Run(run, before + after)
+    return _Run(run, before, after)
 
 
 def _middle(runs: Sequence[_Run], by: Callable[[_Run], float]) -> _Run:
@@ -124,7 +132,7 @@ def _cost(name: str, runs: Sequence[_Run]) -> Figure:
 async def _split(bench: Bench, plan: Plan, whole: Delivered) -> list[Figure]:
     bench.doing("cost: where the time goes")
     samples = bench.folder / "samples.json"
-    run = await deliver(bench, structs.replace(plan, pinned=False), samples)
+    run = await deliver(bench, structs.replace(plan, events=bench.amount(_SAMPLED), pinned=False), samples)
     bench.complete("throughput", run.tally)
     shares = stages.split(_samples.decode(samples.read_bytes()))
     slower = f"sampled unpinned, {run.cpu_each / whole.cpu_each - 1:+.0%} CPU with that"
