@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sys
 import tempfile
@@ -95,6 +96,7 @@ def main() -> int:
         described = machine.description(Path(name))
         with Progress(*columns, console=console) as progress:
             figures, took = trio.run(measure, chosen, receiver, Path(name), progress)
+    described["load average after"] = f"{os.getloadavg()[0]:.2f}"
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
     described["took"] = f"{(time.monotonic() - started) / 60:.1f} minutes: {parts}"
     console.print(terminal(figures))
