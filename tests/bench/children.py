@@ -21,10 +21,15 @@ T = TypeVar("T")
 _WITHIN = 900.0
 
 
+async def attempt(job: load_client.Job, cores: list[int]) -> load_client.Report:
+    """A load of which some may be refused, or lost with its connection: the answers say so."""
+    return await _report(load_client.__file__, job, load_client.Report, cores)
+
+
 async def load(job: load_client.Job, cores: list[int]) -> load_client.Report:
     """Raises RuntimeError when an answer was not a success."""
-    report = await _report(load_client.__file__, job, load_client.Report, cores)
-    bad = [answer for answer in report.answers if not 200 <= answer.status <= 299]
+    report = await attempt(job, cores)
+    bad = [answer for answer in report.answers if not answer.good]
     if bad:
         raise RuntimeError(f"{len(bad)} of {len(report.answers)} requests failed: {bad[0].status} {bad[0].body[:500]}")
     return report

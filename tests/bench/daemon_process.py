@@ -17,7 +17,7 @@ from harness.daemon_process import COMMAND, environment
 from harness.waiting import eventually
 
 from tests.bench import sampled_daemon
-from tests.bench.processes import CORES, cpu_seconds, pin, resident_megabytes
+from tests.bench.processes import CORES, cpu_seconds, peak_megabytes, pin, resident_megabytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -63,6 +63,10 @@ class Daemon:
 
     def megabytes(self) -> float:
         return resident_megabytes(self.pid)
+
+    def peak_megabytes(self) -> float:
+        """Since its start."""
+        return peak_megabytes(self.pid)
 
     async def recorded(self, within: float) -> None:
         """Wait until no delivery waits or is under way, looking at the file itself."""

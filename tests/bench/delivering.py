@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from tests.bench import children, load_client, messages
 from tests.bench.bench import ONE_CORE, OTHER_CORES
+from tests.bench.completeness import Tally, tally
 from tests.bench.daemon_process import daemon
 from tests.bench.processes import CORES, cpu_seconds, pin
 
@@ -42,18 +42,17 @@ class Plan(Struct, frozen=True):
 
 
 class Delivered(Struct, frozen=True):
-    """`seconds`: from the first byte published to the last arrival. CPU in seconds: the daemon's until all was
-    recorded, the receiver's and the publisher's. `missing` and `twice` count deliveries."""
+    """`seconds`: from the first byte published to the last arrival; `publishing`: to the last 202; `recorded`: until
+    every outcome was on disk. CPU in seconds: the daemon's and the receiver's until then, the publisher's own."""
 
     deliveries: int
     seconds: float
+    recorded: float
     cpu: float
     receiver_cpu: float
     publisher_cpu: float
-    missing: int
-    twice: int
-    idle_megabytes: float
-    drained_megabytes: float
+    publishing: float
+    tally: Tally
 
     @property
     def rate(self) -> float:
@@ -63,6 +62,19 @@ class Delivered(Struct, frozen=True):
     def cpu_each(self) -> float:
         """Microseconds."""
         return self.cpu / self.deliveries * 1e6
+
+    @property
+    def busy(self) -> float:
+        """How much of one core the daemon used."""
+        return self.cpu / self.recorded
+
+    @property
+    def receiver_busy(self) -> float:
+        return self.receiver_cpu / self.recorded
+
+    @property
+    def publisher_busy(self) -> float:
+        return self.publisher_cpu / self.publishing
 
 
 async def deliver(bench: Bench, plan: Plan, samples: Path | None = None) -> Delivered:
@@ -85,22 +97,24 @@ async def flood(bench: Bench, running: Daemon, tokens: list[str], plan: Plan) ->
     requests = [messages.publishing(token, _BATCH) for token in tokens]
     job = load_client.Job(running.host, running.port, requests, plan.events // _BATCH, _PUBLISHERS)
     arrivals.mark()
-    idle, cpu, receiver = running.megabytes(), running.cpu_seconds(), cpu_seconds(bench.nginx.worker)
+    cpu, receiver, started = running.cpu_seconds(), cpu_seconds(bench.nginx.worker), time.perf_counter()
     report = await children.load(job, cores)
     began = time.time() - (time.monotonic() - report.began / 1e9)
     await running.recorded(_RECORDED_WITHIN)
     cpu, receiver = running.cpu_seconds() - cpu, cpu_seconds(bench.nginx.worker) - receiver
+    recorded = time.perf_counter() - started
     lines = await arrivals.since_mark()
-    seen = Counter((path, event) for _, path, event in lines)
     sent = [event for answer in report.answers for event in messages.published_ids(answer.body)]
     return Delivered(
         deliveries=plan.deliveries,
         seconds=lines[-1][0] - began,
+        recorded=recorded,
         cpu=cpu,
         receiver_cpu=receiver,
         publisher_cpu=report.cpu,
-        missing=sum((f"/{number}", event) not in seen for event in sent for number in range(plan.webhooks)),
-        twice=sum(count - 1 for count in seen.values()),
-        idle_megabytes=idle,
-        drained_megabytes=running.megabytes(),
+        publishing=report.seconds,
+        tally=tally(
+            ((f"/{number}", event) for event in sent for number in range(plan.webhooks)),
+            ((path, event) for _, path, event in lines),
+        ),
     )

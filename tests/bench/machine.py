@@ -17,13 +17,15 @@ from tests.bench.processes import CORES
 _BLOCK = b"x" * 4096
 
 
-def fdatasync_milliseconds(folder: Path, times: int = 400) -> list[float]:
-    """How long each of so many appended and synced blocks of 4 KiB took."""
+def fdatasync_milliseconds(folder: Path, times: int, rate: float) -> list[float]:
+    """How long each of so many appended and synced blocks of 4 KiB took, at most `rate` of them a second."""
     path = folder / "fdatasync"
     took: list[float] = []
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
-        for _ in range(times):
+        began = time.perf_counter()
+        for number in range(times):
+            time.sleep(max(0.0, began + number / rate - time.perf_counter()))
             started = time.perf_counter()
             os.write(descriptor, _BLOCK)
             os.fdatasync(descriptor)

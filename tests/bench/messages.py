@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_MOST_BYTES = 4 * 2**20
 MOST = 1000
 """Events in the largest batch that the daemon's defaults allow."""
 
@@ -27,6 +28,15 @@ def publishing(token: str, batch: int | None = None) -> Sent:
     """A request that publishes one event, or a batch of so many."""
     body = SAMPLE if batch is None else {"events": [SAMPLE] * batch}
     return Sent("POST", "/v1/events", token, json.dumps(body))
+
+
+def largest(token: str) -> Sent:
+    """A batch of the most events that takes all the bytes a body may have by default: texts of the greatest length, in
+    characters that are escaped, and white space for the rest."""
+    session = {**SAMPLE["session"], "id": "\u4e2d" * 128, "status": "\u4e2d" * 64}
+    event = json.dumps({**SAMPLE, "session": session})
+    event += " " * (_MOST_BYTES // MOST - len(event) - 2)
+    return Sent("POST", "/v1/events", token, f'{{"events":[{",".join([event] * MOST)}]}}')
 
 
 def publishing_for(tenants: Sequence[str], operator_token: str) -> Sent:

@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.bench.bench import Bench
+    from tests.bench.completeness import Tally
     from tests.bench.daemon_process import Daemon
 
 _RATE = 100.0
-_EVENTS = 1200
+_EVENTS = 1000
+# What hangs ends in bursts, every 15 s (delivery.timeout), which are to be seen: two of them where others hang, one
+# where the tenant's own do.
+_EVENTS_BESIDE_HANGING = 3600
+_EVENTS_BESIDE_OWN = 1600
 _HANGING = 40
 _ENDPOINTS = 64
 _BACKLOG = 100_000
-_SETTLING = 2.0
+_SETTLING = 1.0
 _WIDEST = 10
+_FLOODING = 4
+_COMPLETE_WITHIN = 90.0
 _NEIGHBOURS = (1, 8, _HANGING)
 # The flood is to go on for as long as it is watched.
 _NO_LIMIT = {"limits": {"waiting_per_tenant": 100_000_000}}
@@ -46,6 +53,16 @@ class _Pair(Struct, frozen=True):
     def __add__(self, later: _Pair) -> _Pair:
         return _Pair(self.b + later.b, self.other + later.other)
 
+    def __str__(self) -> str:
+        return f"B {p99(self.b):.3g}, the other {p99(self.other):.3g} ms"
+
+
+class _Flood:
+    """The other tenant's batches, once it has ended: those accepted a second, and those refused in all."""
+
+    rate = 0.0
+    refused = 0
+
 
 async def measure(bench: Bench) -> list[Figure]:
     backlog = bench.amount(_BACKLOG)
@@ -57,7 +74,11 @@ async def measure(bench: Bench) -> list[Figure]:
         bench.doing(f"isolation: a file with {_HANGING} x {backlog:,} waiting deliveries")
         await trio.to_thread.run_sync(_fill, database, receiver.url, f"http://127.0.0.1:{port}", backlog)
         async with daemon(database, _NO_LIMIT) as running:
-            return await _Watch(bench, running, receiver, backlog).figures()
+            watch = _Watch(bench, running, receiver, backlog)
+            figures = await watch.figures()
+            bench.complete("isolation", await watch.complete())
+    database.unlink()
+    return [*figures, *watch.trust()]
 
 
 def _fill(database: Path, healthy: str, hanging: str, backlog: int) -> None:
@@ -78,34 +99,40 @@ def _fill(database: Path, healthy: str, hanging: str, backlog: int) -> None:
 
 
 class _Watch:
+    """`refused` and `late` (ms) are those of the watching client, over all it published."""
+
     def __init__(self, bench: Bench, running: Daemon, receiver: latency.Receiver, backlog: int) -> None:
         self._bench = bench
         self._running = running
         self._receiver = receiver
         self._backlog = backlog
         self._operator = running.caller(running.operator_token)
+        self._refused = 0
+        self._why = ""
+        self._late: list[float] = []
 
     async def figures(self) -> list[Figure]:
-        quiet = await self._pair("nobody beside them", "quiet")
-        async with self._flood():
-            flooded = await self._pair("largest batches beside them", "quiet")
-        await self._activate("flood", active=False)
+        await self._pair("nobody beside them, to warm up", "quiet", _EVENTS // 4)
+        before = await self._pair("nobody beside them", "quiet")
+        flooded = [await self._beside_a_flood(name, padded) for name, padded in (("flood", False), ("heavy", True))]
         await self._activate("mixed")
-        mixed = await self._pair("3 hanging webhooks beside it", "mixed")
+        mixed = await self._pair("3 hanging webhooks beside it", "mixed", _EVENTS_BESIDE_OWN)
         await self._activate("mixed", active=False)
         beside: dict[int, _Pair] = {}
         for neighbours in _NEIGHBOURS:
             for number in range(max(beside, default=0), neighbours):
                 await self._activate(f"hanging-{number}")
-            beside[neighbours] = await self._pair(f"{neighbours} hanging tenants", "hanging-0")
+            what = f"{neighbours} hanging tenants"
+            beside[neighbours] = await self._pair(what, "hanging-0", _EVENTS_BESIDE_HANGING)
         for number in range(_HANGING):
             await self._activate(f"hanging-{number}", active=False)
-        quiet += await self._pair("nobody beside them, again", "quiet")
-        batches, waiting = f"{messages.MOST:,} events x {_WIDEST} webhooks, in a loop", f"{self._backlog:,} wait"
-        figures = [
-            _figure("B, largest batches beside it", flooded.b, quiet.b, batches),
-            _figure("same tenant, 3 webhooks hang", mixed.other, quiet.other, waiting),
-        ]
+        after = await self._pair("nobody beside them, again", "quiet")
+        quiet = before + after
+        alone = f"before the others: {before}; after them: {after}"
+        figures = [Figure("isolation", "p99 of B, nobody beside it", p99(quiet.b), "ms", note=alone)]
+        figures += [_figure(name, pair.b, quiet.b, how) for name, pair, how in flooded]
+        waiting = f"{self._backlog:,} wait"
+        figures.append(_figure("same tenant, 3 webhooks hang", mixed.other, quiet.other, waiting))
         for neighbours, seen in beside.items():
             how = f"{neighbours} x {_ENDPOINTS} endpoints, {waiting} for each tenant"
             figures += [
@@ -114,40 +141,76 @@ class _Watch:
             ]
         return figures
 
+    async def complete(self) -> Tally:
+        """What was published for tenants that hang has arrived by now, or may wait for them to be active again."""
+        self._bench.doing("isolation: until everything has arrived")
+        for tenant in ("mixed", "hanging-0"):
+            await self._activate(tenant)
+        return await self._receiver.complete(_COMPLETE_WITHIN)
+
+    def trust(self) -> list[Figure]:
+        """What tells whether the other figures can be believed."""
+        late = f"over all windows; at most {max(self._late):.3g} ms"
+        return [
+            Figure("isolation", "refused to who is watched", self._refused, "", None, Target("at most", 0), self._why),
+            Figure("isolation", "client late, p99", p99(self._late), "ms", note=late),
+        ]
+
     async def _activate(self, tenant: str, *, active: bool = True) -> None:
         await self._operator.ask("PATCH", f"/v1/tenants/{tenant}", {"active": active})
 
-    async def _pair(self, what: str, other: str) -> _Pair:
+    async def _pair(self, what: str, other: str, events: int = _EVENTS) -> _Pair:
         """Publish for B and for the other tenant at once."""
         self._bench.doing(f"isolation: {what}")
         await trio.sleep(_SETTLING)
-        count = self._bench.amount(_EVENTS)
         took: dict[str, list[float]] = {}
 
         async def watch(tenant: str) -> None:
             token = await self._running.token(tenant, create=False)
+            count = self._bench.amount(events)
             seen = await latency.measure(self._running, self._receiver, token, f"/{tenant}", _RATE, count)
             took[tenant] = seen.milliseconds
+            self._late += seen.late
+            self._refused += seen.refused
+            self._why = self._why or seen.why
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, "b")
             nursery.start_soon(watch, other)
         return _Pair(took["b"], took[other])
 
-    @asynccontextmanager
-    async def _flood(self) -> AsyncIterator[None]:
-        """Another tenant publishes the largest allowed batches, one after another, to webhooks that answer."""
-        token = await self._running.token("flood")
+    async def _beside_a_flood(self, tenant: str, padded: bool) -> tuple[str, _Pair, str]:
+        """The figure's name, what was measured, how."""
+        token = await self._running.token(tenant)
         for number in range(_WIDEST):
-            await self._running.caller(token).register(f"{self._bench.nginx.url}/{number}")
-        seconds = self._bench.amount(_EVENTS) / _RATE + _SETTLING
-        request = messages.publishing(token, messages.MOST)
-        job = load_client.Job(
-            self._running.host, self._running.port, [request], 10_000, seconds=seconds, keep_bodies=False
+            await self._running.caller(token).register(f"{self._bench.nginx.url}/{tenant}-{number}")
+        request = messages.largest(token) if padded else messages.publishing(token, messages.MOST)
+        kind = f"batches of {len(request.body) / 2**20:.1f} MiB" if padded else "largest batches"
+        async with self._flood(request) as flood:
+            pair = await self._pair(f"{kind} beside them", "quiet")
+        await self._activate(tenant, active=False)
+        how = (
+            f"{messages.MOST:,} events x {_WIDEST} webhooks in a loop over {_FLOODING} connections: "
+            f"{flood.rate:.1f} batches/s, {flood.refused} refused"
         )
+        return f"B, {kind} beside it", pair, how
+
+    @asynccontextmanager
+    async def _flood(self, request: load_client.Sent) -> AsyncIterator[_Flood]:
+        """Another tenant publishes the largest allowed batches, one after another, to webhooks that answer."""
+        seconds = self._bench.amount(_EVENTS) / _RATE + _SETTLING
+        host, port = self._running.host, self._running.port
+        job = load_client.Job(host, port, [request], 1_000_000, _FLOODING, seconds=seconds, keep_bodies=False)
+        flood = _Flood()
+
+        async def load() -> None:
+            report = await children.attempt(job, CORES)
+            flood.refused = sum(not answer.good for answer in report.answers)
+            flood.rate = (len(report.answers) - flood.refused) / report.seconds
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(children.load, job, CORES)
-            yield
+            nursery.start_soon(load)
+            yield flood
 
 
 def _figure(name: str, took: list[float], quiet: list[float], how: str) -> Figure:
