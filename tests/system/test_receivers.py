@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from harness.events import session_event
 from harness.foreign import Ledger, node_receiver
-from harness.receiver import answers, response
+from harness.receiver import OK, answers, response
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.receiver import Connection
     from harness.starting import Daemons, Receivers
 
 EVENTS = 40
@@ -65,3 +66,24 @@ async def test_a_node_server_that_works_later_gets_each_event_once(daemons: Daem
         await ledger.reaches(EVENTS, within=10)
     assert {(delivery["status"], delivery["statusCode"]) for delivery in deliveries} == {("succeeded", 200)}
     assert ledger.arrivals() == {("/hook", event["id"]): 1 for event in events}
+
+
+async def test_a_delivery_says_whether_its_connection_was_used_before_also_when_that_was_lost(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    async def leaves_the_third_unanswered(connection: Connection) -> None:
+        for _ in range(2):
+            await connection.request()
+            await connection.send(OK)
+        await connection.request()
+
+    daemon = await daemons.start({"delivery": {"keep_alive": 60}})
+    acme, receiver = await daemon.tenant(), await receivers.start(leaves_the_third_unanswered)
+    await acme.register(receiver.url)
+    found: list[tuple[str | None, bool]] = []
+    for _ in range(3):
+        (ended,) = await acme.finished(await acme.publish(session_event("s-1")))
+        delivery = await acme.delivery(ended["id"])
+        found.append((delivery["error"], delivery["reusedConnection"]))
+    assert found == [(None, False), (None, True), ("connection_lost", True)]
+    assert (receiver.connections, len(receiver.requests)) == (1, 3)
