@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -188,6 +189,47 @@ async def test_a_damaged_database_is_refused_and_left_alone(
     await daemon.exit_code()
     damage(daemon.database)
     await refuses_to_start(daemons, named)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_database_cut_in_use_is_refused_at_the_start_whatever_is_in_its_wal(
+    ending: signal.Signals, daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    checkpoint(daemon.database)
+    await acme.finished(await acme.publish(session_event("after")))
+    halve(daemon.database)
+    daemon.process.send_signal(ending)
+    await daemon.exit_code()
+    assert wal(daemon.database).stat().st_size > 0
+    await refuses_to_start(daemons, "malformed", "backup")
+
+
+async def test_a_database_that_a_killed_checkpoint_left_short_is_whole_with_its_wal(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, _, token = await filled(daemons, receivers)
+    daemon.kill()
+    await daemon.exit_code()
+    copy = daemon.database.with_name("copy")
+    shutil.copy(daemon.database, copy)
+    shutil.copy(wal(daemon.database), wal(copy))
+    checkpoint(copy)
+    # Pages are written back in their order: the first, which says how many there are, and then the others.
+    with daemon.database.open("r+b") as file:
+        file.write(copy.read_bytes()[: 3 * PAGE])
+    restarted = await daemons.start()
+    assert len(await restarted.caller(token).deliveries()) == 100
+
+
+@pytest.mark.parametrize("damage", [empty, halve])
+async def test_nothing_is_accepted_into_a_wal_that_was_cut(
+    damage: Callable[[Path], None], daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    damage(wal(daemon.database))
+    await refused(acme, "later")
+    assert str(wal(daemon.database)) in (await daemon.log.wait("storage.failing"))["reason"]
 
 
 async def test_a_backup_beside_the_wal_of_what_it_replaces_is_refused_until_that_is_moved_away(
