@@ -120,6 +120,11 @@ class Persistence:
         """Why nothing can be published just now for the storage's sake, or None."""
         return self.failing or self._space.shortage()
 
+    @property
+    def damaged(self) -> bool:
+        """Whether the storage will not come back for this process."""
+        return self._writer.damaged
+
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
         return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))

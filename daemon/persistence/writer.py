@@ -43,6 +43,11 @@ class Writer:
         self._damage: str | None = None
 
     @property
+    def damaged(self) -> bool:
+        """Whether nothing can be written any more, however long one waits."""
+        return self._damage is not None
+
+    @property
     def busy(self) -> bool:
         return bool(self._thread.borrowed_tokens)
 

@@ -16,6 +16,7 @@ import trio
 from harness.books import rows
 from harness.daemon_process import run_command
 from harness.events import session_event
+from harness.receiver import answers_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -161,6 +162,26 @@ async def test_a_database_found_damaged_accepts_nothing_more(daemons: Daemons, r
     daemon.kill()
     await daemon.exit_code()
     assert not daemon.log.of("storage.recovered")
+    assert "Traceback" not in daemon.log.tail()
+
+
+async def test_a_stop_does_not_wait_for_outcomes_that_a_damaged_database_can_never_take(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    gate = trio.Event()
+    slow = await receivers.start(answers_after(gate))
+    daemon = await daemons.start({"delivery": {"drain_timeout": 60}})
+    acme = await daemon.tenant()
+    await acme.register(slow.url)
+    await acme.publish(session_event("under way"))
+    await slow.arrived()
+    checkpoint(daemon.database)
+    overwrite(daemon.database, "deliveries")
+    await refused(acme, "later")
+    gate.set()
+    daemon.terminate()
+    assert await daemon.exit_code(within=5) == 1
+    assert daemon.log.lines[-1]["clean"] is False
     assert "Traceback" not in daemon.log.tail()
 
 
