@@ -35,7 +35,7 @@ class Receiver:
     def arrivals(self) -> list[tuple[int, str, str]]:
         """(monotonic ns, path, webhook-id) of each arrival."""
         lines = (line.split(" ") for line in self._ledger.path.read_text().splitlines())
-        return [(int(at), path, event) for at, path, event in lines]
+        return [(int(at), path, event) for at, path, event, *_ in lines]
 
 
 class Latencies(Struct, frozen=True):

@@ -70,7 +70,7 @@ class Lane:
 async def redeliver(api: Api, book: Book, choice: random.Random) -> None:
     """Ask for redeliveries of what has finished lately, one after the other. A request is never repeated."""
     while True:
-        status = choice.choice(["succeeded", "succeeded", "interrupted"])
+        status = choice.choice(["succeeded", "failed", "interrupted"])
         page = await api.request("GET", "/v1/deliveries", status=status, limit=RECENT)
         found = page.json().get("data", [])
         for old in choice.sample(found, min(len(found), 3)):
