@@ -34,6 +34,8 @@ SETTINGS: Mapping[str, Mapping[str, Value]] = {"delivery": {"timeout": 2, "conne
 LONGEST_LOAD = 0.5
 LONGEST_START = 1.2
 SETTLES_WITHIN = 60
+# A POST that was on its way when its attempt was cut off is written down when the receiver gets to it (ms).
+LATE_AT_A_CUT = 1000
 
 
 class Publisher:
@@ -146,6 +148,7 @@ class Torture:
             if self.choice.random() < 0.5:
                 return {}
         found = rows(self.database)
+        assert ending == signal.SIGKILL or not [row for row in found if row.status == "sending"]
         assert miscounted(self.database, found) == []
         return {row.id: row.status for row in found if row.status in ("pending", "sending")}
 
@@ -208,17 +211,28 @@ class Torture:
         return Counter((post.target, post.event) for post in self._posts)
 
 
-async def endure(folder: Path, seed: int, rounds: int, ending: signal.Signals) -> Reckoning:
-    """End that many daemons under load by this signal; returns the last state of the books, and prints it."""
+async def endure(
+    folder: Path,
+    seed: int,
+    rounds: int,
+    ending: signal.Signals,
+    settings: Mapping[str, Mapping[str, Value]] = SETTINGS,
+    answer_delay: float = ANSWER_DELAY,
+    *,
+    cuts_off: bool = False,
+) -> Reckoning:
+    """End that many daemons under load by this signal; returns the last state of the books, and prints it. `cuts_off`:
+    the signal leaves no time for what is under way."""
+    late = LATE_AT_A_CUT if cuts_off else LATE
     print(f"\nCRASH_SEED={seed}: {rounds} rounds ended by {ending.name}", flush=True)
-    async with Torture.start(folder, seed) as torture:
+    async with Torture.start(folder, seed, settings, answer_delay) as torture:
         for number in range(1, rounds + 1):
             await torture.load()
-            found = await torture.end(ending)
+            found = await torture.end(ending, cuts_off=cuts_off)
             at_once = await torture.start_again(ending)
             records = await torture.settle()
             torture.follow(found, records, at_once=at_once)
-            reckoning = torture.reckon(records)
+            reckoning = torture.reckon(records, late=late)
             if number % 20 == 0 or number == rounds:
                 print(f"after round {number} of {rounds}\n{reckoning.table()}", flush=True)
     return reckoning
