@@ -143,10 +143,13 @@ async def test_a_database_damaged_in_use_accepts_nothing_more(
     assert "Traceback" not in daemon.log.tail()
 
 
-async def test_a_database_found_damaged_accepts_nothing_more(daemons: Daemons, receivers: Receivers) -> None:
+@pytest.mark.parametrize("table", ["deliveries", "events"])
+async def test_a_database_found_damaged_accepts_nothing_more(
+    table: str, daemons: Daemons, receivers: Receivers
+) -> None:
     daemon, acme, _ = await filled(daemons, receivers)
     checkpoint(daemon.database)
-    overwrite(daemon.database, "deliveries")
+    overwrite(daemon.database, table)
     await refused(acme, "later")
     said = await daemon.log.wait("storage.failing")
     assert "malformed" in said["reason"]
@@ -241,6 +244,22 @@ async def test_a_database_that_a_killed_checkpoint_left_short_is_whole_with_its_
         file.write(copy.read_bytes()[: 3 * PAGE])
     restarted = await daemons.start()
     assert len(await restarted.caller(token).deliveries()) == 100
+
+
+async def test_a_wal_cut_while_no_daemon_ran_is_read_as_far_as_it_is_whole(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, token = await filled(daemons, receivers)
+    checkpoint(daemon.database)
+    for number in range(8):
+        await acme.finished(await acme.publish(session_event(f"later-{number}")))
+    daemon.kill()
+    await daemon.exit_code()
+    halve(wal(daemon.database))
+    restarted = await daemons.start()
+    assert 100 < len(await restarted.caller(token).deliveries()) < 108
+    with closing(sqlite3.connect(daemon.database)) as db:
+        assert db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
 
 
 @pytest.mark.parametrize("damage", [empty, halve])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
 from daemon.egress.connection import Connection
-from daemon.egress.wire import PlainWire
+from daemon.egress.wire import PlainWire, TlsWire
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
 
@@ -95,6 +95,8 @@ POINTS: dict[str, Callable[[Trap], None]] = {
         TenantActor, "_settle", lambda self, step, progressed: bool(progressed.claimed)
     ),
     "after connect": lambda trap: trap.after(transport, "connect"),
+    "after the handshake": lambda trap: trap.after(transport, "handshake"),
+    "after the bytes were sent over TLS": lambda trap: trap.after(TlsWire, "send"),
     "after the bytes were sent": lambda trap: trap.after(PlainWire, "send"),
     "after the response": lambda trap: trap.after(Connection, "request"),
     "before the outcome's commit": lambda trap: trap.after(execution, "_run", _records),
