@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.books import target_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -65,6 +67,6 @@ def miscounted(database: Path, records: Iterable[Row]) -> list[str]:
     return [
         f"{url} says {attempts} failed, the last success at {delivered}; {failed[target]} have, {last.get(target)}"
         for url, attempts, delivered in webhooks
-        for target in ["/" + url.rpartition("/")[2]]
+        for target in [target_of(url)]
         if (attempts, delivered) != (failed[target], last.get(target))
     ]

@@ -2,8 +2,9 @@
 
 Run: `python counting_receiver.py [--ledger FILE] [--delay SECONDS]`. Prints its port. Each POST adds one line to the
 ledger, `<monotonic ns> <target> <webhook-id> <Unix ms> <answer>`, in one append before it is answered: as soon as its
-head is in, so that a request which the daemon did not live to finish is counted too. The target `/moody` answers some
-events 500 and a few never (answer 0): always the same ones. `GET /count` answers how many POSTs there were.
+head is in, so that a request which the daemon did not live to finish is counted too. The target stands there without
+its query; `/moody` answers some events 500 and a few never (answer 0): always the same ones. `GET /count` answers how
+many POSTs there were.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Protocol(asyncio.Protocol):
         self._event = b""
 
     def on_url(self, url: bytes) -> None:
-        self._target = url
+        self._target = url.partition(b"?")[0]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name == b"webhook-id":
