@@ -21,7 +21,7 @@ test: $(VENV)/.development
 
 torture: $(VENV)/.development
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) IDLE_CLIENTS=10000 $(BIN)/pytest -s \
-		tests/system/test_torture.py tests/system/test_exhaustion.py
+		tests/system/test_torture.py tests/system/test_races.py tests/system/test_exhaustion.py
 
 # Ten times as many deliveries to peers that close idle connections; over a link with delay that needs root.
 closing-peers: $(VENV)/.development

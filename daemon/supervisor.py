@@ -213,7 +213,7 @@ class _Stopping:
 
 
 async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House) -> None:
-    """The first signal drains, a second one cancels."""
+    """The first signal drains, a second one cancels; the first, too, when no outcome can be recorded any more."""
     await anext(signals)
     deadline = stopping.begin()
     log.info("daemon.draining", seconds=house.settings.delivery.drain_timeout, in_flight=house.router.in_flight)
@@ -221,7 +221,8 @@ async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House)
     house.server.drain(deadline)
     house.router.drain(deadline)
     house.store.stop_by(deadline + _CLOSING_SECONDS)
-    await anext(signals)
+    if not house.store.damaged:
+        await anext(signals)
     stopping.cut_off()
 
 

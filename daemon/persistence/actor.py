@@ -120,6 +120,11 @@ class Persistence:
         """Why nothing can be published just now for the storage's sake, or None."""
         return self.failing or self._space.shortage()
 
+    @property
+    def damaged(self) -> bool:
+        """Whether the storage will not come back for this process."""
+        return self._writer.damaged
+
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
         return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))
@@ -160,6 +165,11 @@ class Persistence:
                 if taken:
                     self._under_way = taken
                     await self._commit(taken)
+                    if self._lanes.held_back:
+                        # Those whom the commit has woken send what comes next (the claim of what was published)
+                        # before a large command begins: one turn wakes the tenant's actor, in the other it has asked.
+                        await trio.lowlevel.checkpoint()
+                        await trio.lowlevel.checkpoint()
                 if not await self._keep_house() and not self._lanes and not self._closing.is_set():
                     with trio.move_on_after(self._housekeeping.pause(time.monotonic())):
                         await self._woken.receive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from typing import TYPE_CHECKING
 
 from daemon.persistence.schema import migrate, refuse_newer, version
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BUSY_SECONDS = 1.0
+_HEADER_BYTES = 100
 
 
 class UnusableDatabase(Exception):
@@ -32,6 +34,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
     A new file is readable by its owner only. Raises `UnusableDatabase`, `NewerDatabase`."""
     _refuse_anothers_wal(path)
+    _refuse_cut(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = _connect(f"file:{_quoted(path)}?mode=rw")
@@ -88,10 +91,43 @@ def _refuse_anothers_wal(path: Path) -> None:
         )
 
 
+def _refuse_cut(path: Path) -> None:
+    """What is missing at the end of a file is not noticed before somebody looks for it. A kill in the middle of a
+    checkpoint leaves one that is short too, and all that is missing in its WAL. Raises `UnusableDatabase`."""
+    try:
+        header = _header(path) if path.exists() else b""
+        pages, size = _pages(header), path.stat().st_size if header else 0
+        if size >= pages:
+            return
+        reader = open_reader(path)
+        try:
+            (found,) = reader.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            reader.close()
+    except (OSError, sqlite3.Error) as error:
+        raise UnusableDatabase(advice(path, error)) from error
+    if found != "ok":
+        raise UnusableDatabase(f"{path} has {size} of {pages} bytes and is malformed: put a backup in its place.")
+
+
 def _versions(database: Path) -> bytes:
     """https://www.sqlite.org/fileformat2.html#file_format_version_numbers; empty if the file is. Raises OSError."""
+    return _header(database)[18:20]
+
+
+def _pages(header: bytes) -> int:
+    """How many bytes all pages are, as of the last checkpoint, by the header (same page, 1.3.2 and 1.3.7)."""
+    if not header.startswith(b"SQLite format 3\0") or len(header) < _HEADER_BYTES:
+        return 0
+    (size,) = struct.unpack_from(">H", header, 16)
+    (count,) = struct.unpack_from(">I", header, 28)
+    return count * (65536 if size == 1 else size)
+
+
+def _header(database: Path) -> bytes:
+    """Raises OSError."""
     with database.open("rb") as file:
-        return file.read(20)[18:]
+        return file.read(_HEADER_BYTES)
 
 
 def _connect(uri: str) -> sqlite3.Connection:

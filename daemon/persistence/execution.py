@@ -116,8 +116,7 @@ def execute(
     except BaseException as error:
         _roll_back(db)
         if isinstance(error, sqlite3.Error) and is_storage_fault(error):
-            unsynced = error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC
-            raise StorageFailed.by(error, unknown=committing and unsynced) from error
+            raise StorageFailed.by(error, unknown=committing and _may_be_on_disk(error)) from error
         raise
     return Executed(answers, effects)
 
@@ -126,6 +125,15 @@ def is_storage_fault(error: sqlite3.Error) -> bool:
     """Whether the file or its disk is at fault, rather than a statement of ours."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _STORAGE_CODES
+
+
+def _may_be_on_disk(error: sqlite3.Error) -> bool:
+    """Whether a crash now might find the transaction whose COMMIT has failed so: in the WAL whole, for all that its
+    fsync or the WAL's index, which grows after that, has failed. The next commit that succeeds overwrites it.
+
+    A write that failed (a full disk, a quota, a limit) has left the transaction's last page out."""
+    code = error.sqlite_errorcode
+    return code & 0xFF == sqlite3.SQLITE_IOERR and code != sqlite3.SQLITE_IOERR_WRITE
 
 
 def _run(

@@ -21,6 +21,9 @@ R = TypeVar("R")
 BATCH_ROWS = 2000
 PUBLIC_CAPACITY = 4096
 _KEPT_FOR_PUBLIC = BATCH_ROWS // 4
+_LARGE = BATCH_ROWS // 2
+# A publish and then the claim of what it published: whoever does both between two large commands waits for one.
+_BETWEEN = 2
 _CALLERS_KNOWN = 10_000
 
 
@@ -84,6 +87,7 @@ class Lanes:
         self._public: dict[object, deque[Ticket[Any]]] = {}
         self._waiting = 0
         self._held_back = False
+        self._since_large = _BETWEEN
         self._fan_out: dict[object, int] = {}
 
     def __bool__(self) -> bool:
@@ -112,32 +116,45 @@ class Lanes:
         self._fan_out[caller(command)] = max(one.deliveries for one in published)
 
     def take(self, now: float) -> list[Ticket[Any]]:
-        """What the next transaction runs: internal first, then callers in turn, about `BATCH_ROWS` rows, or one larger
-        command alone. Drops tickets that are abandoned or past their deadline at `now`.
+        """What the next transaction runs: internal first, then callers in turn, small commands before large ones; about
+        `BATCH_ROWS` rows, or one larger command alone. Drops tickets abandoned or past their deadline at `now`.
 
         Steps without end starve no public command: a part of each batch is kept for them, and one that did not fit
-        goes first in the next. Those behind it that do fit do not wait for it."""
-        taken: list[Ticket[Any]] = []
-        room = BATCH_ROWS
-        if self._held_back:
-            taken = self._in_turn(BATCH_ROWS, now, most=1)
-            room -= sum(ticket.rows for ticket in taken)
+        goes first in the next. Those behind it that do fit do not wait for it; and after a large command come, as long
+        as they wait, `_BETWEEN` batches of steps and small commands before another: nobody small waits for two."""
+        turn = self._since_large >= _BETWEEN
+        taken = self._in_turn(BATCH_ROWS, now, alone=True, most=1) if turn and self._held_back else []
+        room = BATCH_ROWS - _rows_of(taken)
         kept = _KEPT_FOR_PUBLIC if self._public and not taken else 0
-        while self._internal and (not taken or self._internal[0].rows <= room - kept):
+        internal: list[Ticket[Any]] = []
+        while self._internal and (not (taken or internal) or self._internal[0].rows <= room - kept):
             ticket = self._internal.popleft()
-            taken.append(ticket)
+            internal.append(ticket)
             room -= ticket.rows
-        taken += self._in_turn(room, now, most=self._waiting, alone=not taken)
+        taken += self._in_turn(room, now, alone=False, largest=_LARGE)
+        if turn or not (taken or internal):
+            room = BATCH_ROWS - _rows_of(taken) - _rows_of(internal)
+            taken += self._in_turn(room, now, alone=not (taken or internal))
         self._held_back = bool(self._public)
-        return taken
+        large = any(ticket.rows > _LARGE for ticket in taken)
+        self._since_large = 0 if large or (self._internal and not internal) else self._since_large + 1
+        return internal + taken
 
-    def _in_turn(self, room: int, now: float, *, most: int, alone: bool = True) -> list[Ticket[Any]]:
-        """At most so many public tickets that fit, one of each caller in turn; if `alone`, the first whatever its size.
+    @property
+    def held_back(self) -> bool:
+        """Whether the last batch left public commands behind, so that the next may be a large one."""
+        return self._held_back
+
+    def _in_turn(
+        self, room: int, now: float, *, alone: bool, largest: int = BATCH_ROWS, most: int = PUBLIC_CAPACITY
+    ) -> list[Ticket[Any]]:
+        """At most so many public tickets that fit, none above `largest` rows, one of each caller in turn; if `alone`,
+        the first whatever its size.
 
         A caller whose next ticket is too large keeps its turn, before those that have had theirs."""
         taken: list[Ticket[Any]] = []
         too_large: dict[object, deque[Ticket[Any]]] = {}
-        while self._public and len(taken) < most:
+        while self._public and room > 0 and len(taken) < most:
             turn = next(iter(self._public))
             queue = self._public.pop(turn)
             while queue and (queue[0].abandoned or queue[0].deadline <= now):
@@ -145,7 +162,7 @@ class Lanes:
                 self._waiting -= 1
             if not queue:
                 continue
-            if queue[0].rows > room and (taken or not alone):
+            if queue[0].rows > min(room, largest) and (taken or not alone):
                 too_large[turn] = queue
                 continue
             ticket = queue.popleft()
@@ -163,3 +180,7 @@ class Lanes:
         self._public.clear()
         self._waiting = 0
         return taken
+
+
+def _rows_of(tickets: list[Ticket[Any]]) -> int:
+    return sum(ticket.rows for ticket in tickets)

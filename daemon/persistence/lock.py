@@ -18,14 +18,19 @@ class DatabaseLocked(Exception):
     """Another daemon holds the database."""
 
 
+def lock_of(database: Path) -> Path:
+    """A link to a database is that database."""
+    real = database.resolve()
+    return real.with_name(real.name + ".lock")
+
+
 @contextmanager
 def exclusive(database: Path) -> Generator[None]:
     """Hold the lock. The kernel drops it when the process dies, so the file itself is left in place: removing it
-    would let two daemons lock two files of one name. A link to a database is that database.
+    would let two daemons lock two files of one name.
 
     Raises `DatabaseLocked`, `UnusableDatabase` (no lock file can be made there)."""
-    real = database.resolve()
-    path = real.with_name(real.name + ".lock")
+    path = lock_of(database)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

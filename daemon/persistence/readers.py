@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -31,16 +32,21 @@ class Readers:
         self._seconds = seconds
         self._limiter = trio.CapacityLimiter(_CONNECTIONS)
         self._idle: list[sqlite3.Connection] = []
+        self._closed = False
 
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run the query in a thread. Raises `StorageUnavailable`.
 
-        Cancellation waits for the query, which is bounded."""
+        Cancellation leaves it to its thread, which counts until it has ended: a disk that does not answer ends no
+        read, whatever its bound."""
 
         def run() -> T:
-            connection = self._idle.pop() if self._idle else open_reader(self._path)
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = open_reader(self._path)
             deadline = time.monotonic() + self._seconds
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS_BETWEEN_LOOKS)
             try:
@@ -49,10 +55,12 @@ class Readers:
                 connection.close()
                 raise
             self._idle.append(connection)
+            if self._closed:
+                self.close()
             return result
 
         try:
-            return await trio.to_thread.run_sync(run, limiter=self._limiter)
+            return await trio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 raise StorageUnavailable(
@@ -63,5 +71,8 @@ class Readers:
             raise StorageUnavailable(f"The database cannot be read: {error}.") from error
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        """Those in use are closed by their threads."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()

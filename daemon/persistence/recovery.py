@@ -21,6 +21,8 @@ _DETAIL = "The daemon stopped while this attempt was under way: it may or may no
 _COPY_DETAIL = (
     "The daemon started on a backup: what waited or was under way when the copy was made is not sent by itself."
 )
+# The clock may have been set back meanwhile.
+_ENDED = "max(coalesce(started, 0), ?)"
 _NOT_CANCELLED = """(status = 'sending'
     OR seq > (SELECT cancelled_through FROM webhooks w WHERE w.seq = deliveries.webhook))"""
 
@@ -52,7 +54,7 @@ def recover(db: sqlite3.Connection, now: int) -> Recovered:
         _set_last_delivery(db, now, waiting_too=bool(copy))
         condition = "status IN ('sending', 'pending')" if copy else "status = 'sending'"
         changed = db.execute(
-            f"""UPDATE deliveries SET status = 'interrupted', finished = ?, report = ?
+            f"""UPDATE deliveries SET status = 'interrupted', finished = {_ENDED}, report = ?
                 WHERE finished IS NULL AND {condition} AND {_NOT_CANCELLED}""",
             (now, msgspec.json.encode(Report(_COPY_DETAIL if copy else _DETAIL)).decode()),
         ).rowcount
@@ -74,17 +76,16 @@ def _sending(db: sqlite3.Connection) -> list[Interrupted]:
 def _set_last_delivery(db: sqlite3.Connection, now: int, *, waiting_too: bool) -> None:
     """`interrupted` shows in `lastDelivery` only, and pings in no counter (CONTRACT §4)."""
     states = "('sending', 'pending')" if waiting_too else "('sending')"
-    found: Iterable[tuple[int, str]] = db.execute(
-        f"""SELECT webhook, id FROM deliveries WHERE seq IN (
+    found: Iterable[tuple[int, str, int]] = db.execute(
+        f"""SELECT webhook, id, {_ENDED} FROM deliveries WHERE seq IN (
                 SELECT max(seq) FROM deliveries WHERE finished IS NULL AND status IN {states} AND event_type <> ?
                 AND {_NOT_CANCELLED} GROUP BY webhook)""",
-        (PING,),
+        (now, PING),
     ).fetchall()
-    at = rfc3339(now)
     db.executemany(
         "UPDATE webhooks SET last_delivery = ? WHERE seq = ?",
         [
-            (msgspec.json.encode(LastDelivery(id, "interrupted", None, None, at)).decode(), webhook)
-            for webhook, id in found
+            (msgspec.json.encode(LastDelivery(id, "interrupted", None, None, rfc3339(ended))).decode(), webhook)
+            for webhook, id, ended in found
         ],
     )

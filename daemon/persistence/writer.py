@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from daemon.persistence.database import open_reader
 from daemon.persistence.execution import StorageFailed, is_storage_fault
+from daemon.persistence.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,20 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
-        self._files = _Files(path)
+        self._files = Files(path)
+        # While another connection is open, closing the one that writes leaves the WAL as it is.
+        self._guard = open_reader(path)
+        self._guard.execute("SELECT 1 FROM meta").fetchone()
         self._thread = trio.CapacityLimiter(1)
         self._waiting = trio.CancelScope()
         self._deadline = math.inf
         self._stuck = False
         self._damage: str | None = None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether nothing can be written any more, however long one waits."""
+        return self._damage is not None
 
     @property
     def busy(self) -> bool:
@@ -60,10 +69,12 @@ class Writer:
             if self._damage is not None:
                 raise StorageFailed(self._damage)
             self._files.check()
+            result = function(self._connection)
             try:
-                return function(self._connection)
-            finally:
-                self._files.note()
+                self._files.verify()
+            except StorageFailed as gone:
+                raise StorageFailed(str(gone), unknown=True, damaged=gone.damaged) from gone
+            return result
 
         try:
             return await self._in_thread(call, min(trio.current_time() + _BOUND, self._deadline))
@@ -87,9 +98,15 @@ class Writer:
         if not self._stuck:
             now = trio.current_time()
             with suppress(StorageStuck):
-                await self._in_thread(
-                    self._connection.close, min(now + _CLOSING, max(now + _CLOSING_LATE, self._deadline))
-                )
+                await self._in_thread(self._close, min(now + _CLOSING, max(now + _CLOSING_LATE, self._deadline)))
+
+    def _close(self) -> None:
+        """The last connection to close writes the WAL back and deletes it, unless there are no whole files for that:
+        then both are left to whoever repairs them. The guard itself cannot write."""
+        whole = self._damage is None and not self._files.cut()
+        for connection in (self._guard, self._connection) if whole else (self._connection, self._guard):
+            connection.close()
+        self._files.close()
 
     async def _in_thread(self, function: Callable[[], T], until: float) -> T:
         self._waiting = trio.CancelScope(shield=True, deadline=until)
@@ -97,51 +114,6 @@ class Writer:
             return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
         self._stuck = True
         raise StorageStuck("The disk does not answer: what was under way may or may not have been stored.")
-
-
-class _Files:
-    """Which files the names meant when they were opened, and how long the database was when we last wrote to it. SQLite
-    goes on writing to a WAL when its name or the database under it is gone, and what is in it then is lost with the
-    process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = os.path.realpath(path)
-        self._opened = {name: _identity(_status(name)) for name in (self._path, f"{self._path}-wal")}
-        self._length = 0
-        self.note()
-
-    def check(self) -> None:
-        """Raises `StorageFailed`."""
-        for name, identity in self._opened.items():
-            status = _status(name)
-            if _identity(status) != identity:
-                raise StorageFailed(
-                    f"{name} was deleted, moved or replaced while it was in use: move it back, or stop the daemon"
-                )
-            if status is not None and name == self._path and status.st_size < self._length:
-                raise StorageFailed(
-                    f"{name} was cut from {self._length} to {status.st_size} bytes while it was in use: "
-                    "stop the daemon and put a backup in its place"
-                )
-
-    def note(self) -> None:
-        """Whatever the length is now, it is our doing."""
-        status = _status(self._path)
-        if status is not None:
-            self._length = status.st_size
-
-
-def _status(name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageFailed(f"{name} cannot be looked at: {error.strerror}") from error
-
-
-def _identity(status: os.stat_result | None) -> tuple[int, int] | None:
-    return None if status is None else (status.st_dev, status.st_ino)
 
 
 def probe(connection: sqlite3.Connection) -> None:

@@ -39,7 +39,7 @@ class Receiver:
     def arrivals(self) -> list[tuple[int, str, str]]:
         """(monotonic ns, path, webhook-id) of each arrival."""
         lines = (line.split(" ") for line in self._ledger.path.read_text().splitlines())
-        return [(int(at), path, event) for at, path, event in lines]
+        return [(int(at), path, event) for at, path, event, *_ in lines]
 
     async def arrived(self, path: str, events: set[str]) -> dict[str, int]:
         """When (monotonic ns) each of these first arrived there, once all have, or after 30 s those that have."""

@@ -160,6 +160,33 @@ async def test_a_flood_of_one_tenant_delays_another_tenants_command_by_one_trans
     assert finished.index("other") <= 2
 
 
+async def test_large_publishes_that_always_wait_delay_a_publish_and_its_claim_by_one_of_them(store: Store) -> None:
+    flooders, other = [await store.tenant(f"flooder-{n}") for n in range(3)], await store.tenant("other")
+    for flooder in flooders:
+        await store.webhook(flooder)
+    webhook = await store.webhook(other)
+    floods = 0
+
+    async def flood(command: Publish) -> None:
+        nonlocal floods
+        while True:
+            await store.actor.execute(command, 30)
+            floods += 1
+
+    async with trio.open_nursery() as nursery:
+        for flooder in flooders:
+            for _ in range(2):
+                nursery.start_soon(flood, Publish([new_event(flooder)] * 1000, batch=True))
+        for round in range(1, 4):
+            while floods < 3 * round:
+                await trio.lowlevel.checkpoint()
+            before = floods
+            await store.publish(other)
+            assert len(await store.claim(webhook)) == 1
+            assert floods - before <= 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_page_of_deliveries_is_stable_while_rows_are_added(store: Store) -> None:
     acme = await store.tenant()
     await store.webhook(acme)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.instants import rfc3339
 from daemon.persistence import queries
 from daemon.persistence.backup import BackupError, backup
 from daemon.persistence.commands import DeleteWebhook
@@ -20,13 +21,14 @@ from tests.storage.stores import PATIENCE, running
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOW = 1_700_000_000_000
+# Later than anything that the stores here have done.
+NOW = 4_000_000_000_000
 
 
-def recovered(path: Path) -> Recovered:
+def recovered(path: Path, now: int = NOW) -> Recovered:
     connection = open_writer(path)
     try:
-        return recover(connection, NOW)
+        return recover(connection, now)
     finally:
         connection.close()
 
@@ -51,6 +53,24 @@ async def test_after_a_crash_sending_becomes_interrupted_and_pending_stays(path:
         assert after.last_delivery is not None
         assert (after.last_delivery.id, after.last_delivery.status) == (one.id, "interrupted")
         assert after.delivery_attempts == 0
+
+
+async def test_what_a_crash_cut_off_has_not_ended_before_it_began_though_the_clock_was_set_back(path: Path) -> None:
+    async with running(path) as store:
+        acme = await store.tenant()
+        webhook = await store.webhook(acme)
+        await store.publish(acme)
+        (one,) = await store.claim(webhook)
+    recovered(path, now=1000)
+    async with running(path) as store:
+        found = await store.actor.read(queries.delivery, one.id, acme.seq)
+        assert found is not None
+        assert found.started is not None
+        assert found.finished == found.started > 1000
+        after = await store.actor.read(queries.webhook, webhook.id, acme.seq)
+        assert after is not None
+        assert after.last_delivery is not None
+        assert after.last_delivery.at == rfc3339(found.finished)
 
 
 async def test_a_daemon_on_a_backup_sends_nothing_by_itself_and_says_how_many(path: Path, tmp_path: Path) -> None:

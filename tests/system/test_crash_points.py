@@ -10,6 +10,7 @@ import httpx
 import pytest
 import trio
 from harness.books import rows
+from harness.certificates import Authority
 from harness.events import session_event
 from harness.faults import killed_at
 from harness.faulty_daemon import POINTS
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.api import Api
-    from harness.starting import Daemons
+    from harness.starting import Daemons, Receivers
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ EXPECTED = {
     "after the response": Expected("sending", True, "interrupted", 1),
     "before the outcome's commit": Expected("sending", True, "interrupted", 1),
     "after the outcome's commit": Expected("succeeded", True, "succeeded", 1),
+}
+EXPECTED_OVER_TLS = {
+    "after connect": Expected("sending", True, "interrupted", 0),
+    "after the handshake": Expected("sending", True, "interrupted", 0),
+    "after the bytes were sent over TLS": Expected("sending", True, "interrupted", 1),
+    "after the response": Expected("sending", True, "interrupted", 1),
 }
 # A connection of its own for each attempt, so that each attempt connects.
 SETTINGS = {"delivery": {"keep_alive": 0}}
@@ -105,8 +112,36 @@ async def test_killed_before_recovery_commits_it_recovers_the_next_time(daemons:
         assert ledger.total() == 1
 
 
+@pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
+@pytest.mark.parametrize("point", EXPECTED_OVER_TLS)
+async def test_a_kill_here_over_tls_loses_nothing_promised_and_repeats_nothing(
+    point: str, daemons: Daemons, receivers: Receivers, tmp_path: Path
+) -> None:
+    expected, authority = EXPECTED_OVER_TLS[point], Authority(tmp_path)
+    receiver = await receivers.start(tls=authority.good())
+    daemon = await daemons.start(SETTINGS, env=authority.env, command=killed_at(point, passing=2))
+    token = await daemon.operator().create_tenant("acme")
+    acme = daemon.caller(token)
+    await acme.register(receiver.url)
+    (first,) = await acme.finished(await acme.publish(session_event("first", key="first")))
+    assert first["status"] == "succeeded"
+    await publish_if_it_lives(acme, "second")
+    assert await daemon.exit_code() == -signal.SIGKILL, daemon.log.tail()
+    assert statuses(daemon.database, "second") == [expected.dead]
+
+    acme = (await daemons.start(SETTINGS, env=authority.env)).caller(token)
+    (again,) = await acme.publish(session_event("second", key="second"))
+    assert again["duplicate"] is expected.known
+    (delivery,) = await acme.finished([again])
+    assert delivery["status"] == expected.final
+    (third,) = await acme.publish(session_event("third", key="third"))
+    await acme.finished([third])
+    arrived = [request.header("webhook-id") for request in receiver.requests]
+    assert arrived == [first["event"], *[again["id"]] * expected.arrived, third["id"]]
+
+
 def test_every_point_is_tried() -> None:
-    assert {*EXPECTED, "before recovery's commit"} == POINTS.keys()
+    assert {*EXPECTED, *EXPECTED_OVER_TLS, "before recovery's commit"} == POINTS.keys()
 
 
 async def publish_if_it_lives(acme: Api, name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import trio
 from harness.books import rows
 from harness.daemon_process import run_command
 from harness.events import session_event
+from harness.receiver import answers_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -141,10 +143,13 @@ async def test_a_database_damaged_in_use_accepts_nothing_more(
     assert "Traceback" not in daemon.log.tail()
 
 
-async def test_a_database_found_damaged_accepts_nothing_more(daemons: Daemons, receivers: Receivers) -> None:
+@pytest.mark.parametrize("table", ["deliveries", "events"])
+async def test_a_database_found_damaged_accepts_nothing_more(
+    table: str, daemons: Daemons, receivers: Receivers
+) -> None:
     daemon, acme, _ = await filled(daemons, receivers)
     checkpoint(daemon.database)
-    overwrite(daemon.database, "deliveries")
+    overwrite(daemon.database, table)
     await refused(acme, "later")
     said = await daemon.log.wait("storage.failing")
     assert "malformed" in said["reason"]
@@ -160,6 +165,26 @@ async def test_a_database_found_damaged_accepts_nothing_more(daemons: Daemons, r
     daemon.kill()
     await daemon.exit_code()
     assert not daemon.log.of("storage.recovered")
+    assert "Traceback" not in daemon.log.tail()
+
+
+async def test_a_stop_does_not_wait_for_outcomes_that_a_damaged_database_can_never_take(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    gate = trio.Event()
+    slow = await receivers.start(answers_after(gate))
+    daemon = await daemons.start({"delivery": {"drain_timeout": 60}})
+    acme = await daemon.tenant()
+    await acme.register(slow.url)
+    await acme.publish(session_event("under way"))
+    await slow.arrived()
+    checkpoint(daemon.database)
+    overwrite(daemon.database, "deliveries")
+    await refused(acme, "later")
+    gate.set()
+    daemon.terminate()
+    assert await daemon.exit_code(within=5) == 1
+    assert daemon.log.lines[-1]["clean"] is False
     assert "Traceback" not in daemon.log.tail()
 
 
@@ -188,6 +213,63 @@ async def test_a_damaged_database_is_refused_and_left_alone(
     await daemon.exit_code()
     damage(daemon.database)
     await refuses_to_start(daemons, named)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_database_cut_in_use_is_refused_at_the_start_whatever_is_in_its_wal(
+    ending: signal.Signals, daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    checkpoint(daemon.database)
+    await acme.finished(await acme.publish(session_event("after")))
+    halve(daemon.database)
+    daemon.process.send_signal(ending)
+    await daemon.exit_code()
+    assert wal(daemon.database).stat().st_size > 0
+    await refuses_to_start(daemons, "malformed", "backup")
+
+
+async def test_a_database_that_a_killed_checkpoint_left_short_is_whole_with_its_wal(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, _, token = await filled(daemons, receivers)
+    daemon.kill()
+    await daemon.exit_code()
+    copy = daemon.database.with_name("copy")
+    shutil.copy(daemon.database, copy)
+    shutil.copy(wal(daemon.database), wal(copy))
+    checkpoint(copy)
+    # Pages are written back in their order: the first, which says how many there are, and then the others.
+    with daemon.database.open("r+b") as file:
+        file.write(copy.read_bytes()[: 3 * PAGE])
+    restarted = await daemons.start()
+    assert len(await restarted.caller(token).deliveries()) == 100
+
+
+async def test_a_wal_cut_while_no_daemon_ran_is_read_as_far_as_it_is_whole(
+    daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, token = await filled(daemons, receivers)
+    checkpoint(daemon.database)
+    for number in range(8):
+        await acme.finished(await acme.publish(session_event(f"later-{number}")))
+    daemon.kill()
+    await daemon.exit_code()
+    halve(wal(daemon.database))
+    restarted = await daemons.start()
+    assert 100 < len(await restarted.caller(token).deliveries()) < 108
+    with closing(sqlite3.connect(daemon.database)) as db:
+        assert db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("damage", [empty, halve])
+async def test_nothing_is_accepted_into_a_wal_that_was_cut(
+    damage: Callable[[Path], None], daemons: Daemons, receivers: Receivers
+) -> None:
+    daemon, acme, _ = await filled(daemons, receivers)
+    damage(wal(daemon.database))
+    await refused(acme, "later")
+    assert str(wal(daemon.database)) in (await daemon.log.wait("storage.failing"))["reason"]
 
 
 async def test_a_backup_beside_the_wal_of_what_it_replaces_is_refused_until_that_is_moved_away(

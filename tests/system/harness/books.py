@@ -66,7 +66,8 @@ class Promises:
 
 @dataclass(frozen=True)
 class Row:
-    """A delivery as the database has it; `key` is the event's idempotency key."""
+    """A delivery as the database has it; `key` is the event's idempotency key, times are Unix ms, 0 where there is
+    none."""
 
     id: str
     target: str
@@ -74,16 +75,24 @@ class Row:
     key: str | None
     status: str
     redelivery_of: str | None
+    started: int = 0
+    finished: int = 0
 
 
 def rows(database: Path) -> list[Row]:
     """Every delivery in the file, read beside whatever daemon runs on it."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as db:
         found = db.execute(
-            """SELECT d.id, w.url, e.id, e.idempotency_key, d.status, d.redelivery_of FROM deliveries d
+            """SELECT d.id, w.url, e.id, e.idempotency_key, d.status, d.redelivery_of,
+                      coalesce(d.started, 0), coalesce(d.finished, 0) FROM deliveries d
                JOIN webhooks w ON w.seq = d.webhook JOIN events e ON e.seq = d.event ORDER BY d.seq"""
         )
-        return [Row(id, "/" + url.rpartition("/")[2], *rest) for id, url, *rest in found]
+        return [Row(id, target_of(url), *rest) for id, url, *rest in found]
+
+
+def target_of(url: str) -> str:
+    """A webhook's last path segment, without the query, which a test may change."""
+    return "/" + url.partition("?")[0].rpartition("/")[2]
 
 
 def count_unfinished(database: Path) -> int:

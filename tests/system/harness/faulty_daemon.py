@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
-from daemon.egress.wire import PlainWire
+from daemon.egress.wire import PlainWire, TlsWire
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
 
@@ -94,6 +94,8 @@ POINTS: dict[str, Callable[[Trap], None]] = {
         TenantActor, "_settle", lambda self, step, progressed: bool(progressed.claimed)
     ),
     "after connect": lambda trap: trap.after(transport, "connect"),
+    "after the handshake": lambda trap: trap.after(transport, "handshake"),
+    "after the bytes were sent over TLS": lambda trap: trap.after(TlsWire, "send"),
     "after the bytes were sent": lambda trap: trap.after(PlainWire, "send"),
     "after the response": lambda trap: trap.before(TenantActor, "_ended", lambda self, attempt, result: True),
     "before the outcome's commit": lambda trap: trap.after(execution, "_run", _records),

@@ -30,7 +30,7 @@ class Ledger:
 
     def arrivals(self) -> Counter[tuple[str, str]]:
         """How often each (target, webhook-id) arrived."""
-        return Counter((target, event) for _, target, event in map(str.split, self._lines()))
+        return Counter((target, event) for _, target, event, *_ in map(str.split, self._lines()))
 
     def total(self) -> int:
         return len(self._lines())

@@ -59,8 +59,8 @@ class Lane:
         """Publish what is in hand. Raises httpx.TransportError, and then still has it in hand."""
         while self._in_hand:
             answer = await api.request("POST", "/v1/events", {"events": self._in_hand})
-            if answer.status_code == 503:
-                continue  # a draining daemon: its end follows
+            if answer.status_code in (503, 403) or answer.json().get("type") == "/problems/tenant-inactive":
+                continue  # a draining daemon: its end follows; or the tenant is inactive for a while
             assert answer.status_code == 202, answer.text
             for event, item in zip(self._in_hand, answer.json()["data"], strict=True):
                 self._book.write("promised", item["id"], event["idempotencyKey"], item["deliveries"])
@@ -70,7 +70,7 @@ class Lane:
 async def redeliver(api: Api, book: Book, choice: random.Random) -> None:
     """Ask for redeliveries of what has finished lately, one after the other. A request is never repeated."""
     while True:
-        status = choice.choice(["succeeded", "succeeded", "interrupted"])
+        status = choice.choice(["succeeded", "failed", "interrupted"])
         page = await api.request("GET", "/v1/deliveries", status=status, limit=RECENT)
         found = page.json().get("data", [])
         for old in choice.sample(found, min(len(found), 3)):
