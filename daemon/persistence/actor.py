@@ -165,7 +165,7 @@ class Persistence:
                 if taken:
                     self._under_way = taken
                     await self._commit(taken)
-                    if self._lanes.held_back:
+                    if self._lanes.large_waiting:
                         # Those whom the commit has woken send what comes next (the claim of what was published)
                         # before a large command begins: one turn wakes the tenant's actor, in the other it has asked.
                         await trio.lowlevel.checkpoint()

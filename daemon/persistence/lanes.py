@@ -85,7 +85,7 @@ class Lanes:
         self._capacity = capacity
         self._internal: deque[Ticket[Any]] = deque()
         self._public: dict[object, deque[Ticket[Any]]] = {}
-        self._waiting = 0
+        self._waiting = self._large_waiting = 0
         self._held_back = False
         self._since_large = _BETWEEN
         self._fan_out: dict[object, int] = {}
@@ -106,6 +106,7 @@ class Lanes:
             return False
         ticket.rows = rows(ticket.command, self._fan_out.get(ticket.caller, 1))
         self._waiting += 1
+        self._large_waiting += ticket.rows > _LARGE
         self._public.setdefault(ticket.caller, deque()).append(ticket)
         return True
 
@@ -141,9 +142,9 @@ class Lanes:
         return internal + taken
 
     @property
-    def held_back(self) -> bool:
-        """Whether the last batch left public commands behind, so that the next may be a large one."""
-        return self._held_back
+    def large_waiting(self) -> bool:
+        """Whether the next batch may be a large command, that is, a long one."""
+        return self._large_waiting > 0
 
     def _in_turn(
         self, room: int, now: float, *, alone: bool, largest: int = BATCH_ROWS, most: int = PUBLIC_CAPACITY
@@ -158,15 +159,13 @@ class Lanes:
             turn = next(iter(self._public))
             queue = self._public.pop(turn)
             while queue and (queue[0].abandoned or queue[0].deadline <= now):
-                queue.popleft()
-                self._waiting -= 1
+                self._pop(queue)
             if not queue:
                 continue
             if queue[0].rows > min(room, largest) and (taken or not alone):
                 too_large[turn] = queue
                 continue
-            ticket = queue.popleft()
-            self._waiting -= 1
+            ticket = self._pop(queue)
             taken.append(ticket)
             room -= ticket.rows
             if queue:
@@ -174,11 +173,17 @@ class Lanes:
         self._public = too_large | self._public
         return taken
 
+    def _pop(self, queue: deque[Ticket[Any]]) -> Ticket[Any]:
+        ticket = queue.popleft()
+        self._waiting -= 1
+        self._large_waiting -= ticket.rows > _LARGE
+        return ticket
+
     def take_public(self) -> list[Ticket[Any]]:
         """Everything in the public lane, to be refused."""
         taken = [ticket for queue in self._public.values() for ticket in queue]
         self._public.clear()
-        self._waiting = 0
+        self._waiting = self._large_waiting = 0
         return taken
 
 
