@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
+from daemon.model import ErrorCode, FinalStatus, Timings
 from daemon.operations.logs import get_logger
 
 if TYPE_CHECKING:
@@ -18,6 +21,21 @@ class Counters(Protocol):
     def attempt(self, outcome: Outcome) -> None: ...
     def interrupted(self, count: int) -> None: ...
     def postponed(self, count: int) -> None: ...
+
+
+class _Attempted(Struct, frozen=True):
+    """The fields of the line that there is one of for each attempt, in their order."""
+
+    tenant: str
+    webhook: str
+    delivery: str
+    event_id: str
+    event_type: str
+    status: FinalStatus
+    status_code: int | None
+    error: ErrorCode | None
+    timings: Timings
+    redelivery: bool
 
 
 class Journal:
@@ -41,18 +59,20 @@ class Journal:
             )
             return
         self._counters.attempt(outcome)
-        _log.info(
+        _log.record(
             "delivery.attempted",
-            tenant=endpoint.tenant,
-            webhook=endpoint.id,
-            delivery=delivery.id,
-            event_id=delivery.event,
-            event_type=delivery.event_type,
-            status=outcome.status,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            timings=outcome.timings,
-            redelivery=delivery.redelivery,
+            _Attempted(
+                endpoint.tenant,
+                endpoint.id,
+                delivery.id,
+                delivery.event,
+                delivery.event_type,
+                outcome.status,
+                outcome.status_code,
+                outcome.error,
+                outcome.timings,
+                delivery.redelivery,
+            ),
         )
 
     def postponed(self, delivery: Claimed, endpoint: Endpoint, detail: str) -> None:

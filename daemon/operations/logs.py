@@ -10,15 +10,20 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from msgspec import structs
+
 from daemon.operations.log_writer import BUFFER_BYTES, LogWriter
-from daemon.operations.rendering import console_line, fallback_line, json_line
+from daemon.operations.rendering import console_line, fallback_line, json_line, json_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from msgspec import Struct
+
     from daemon.settings import LoggingSettings
 
     Render = Callable[[str, str, dict[str, object]], bytes]
+    RenderRecord = Callable[[str, str, Struct], bytes]
 
 __all__ = ["LogWriter", "Logger", "get_logger", "start"]
 
@@ -29,7 +34,7 @@ class Log(Protocol):
     def __call__(self, event: str, /, **fields: object) -> None: ...
 
 
-def _nowhere(event: str, /, **fields: object) -> None:
+def _nowhere(event: str, /, *record: Struct, **fields: object) -> None:
     """A level that is filtered out: nothing is bound, rendered or looked up."""
 
 
@@ -38,7 +43,7 @@ class Logger:
 
     Each method renders and writes at once, or is `_nowhere`: `start` exchanges them."""
 
-    __slots__ = ("debug", "error", "exception", "info", "warning")
+    __slots__ = ("debug", "error", "exception", "info", "record", "warning")
 
     debug: Log
     info: Log
@@ -46,6 +51,9 @@ class Logger:
     error: Log
     exception: Log
     """`error` with the exception being handled."""
+    record: Callable[[str, Struct], None]
+    """`info` of a record's fields: for what happens thousands of times a second. Its texts are ours (ids, codes), and
+    are written as they are."""
 
 
 _logger = Logger()
@@ -64,12 +72,13 @@ def start(settings: LoggingSettings, stream: TextIO, *, buffer_bytes: int = BUFF
     could not, lines are dropped: what stalled may be standard error itself."""
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     render = _console(colour=stream.isatty()) if console else json_line
+    record = _recorded(render) if console else json_record
 
     def dropped(count: int) -> bytes:
         return render("warning", "log.dropped", {"lines": count})
 
     writer = LogWriter(stream, dropped, buffer_bytes=buffer_bytes, on_flushed=_route_libraries())
-    _connect(settings.level, render, writer.write)
+    _connect(settings.level, render, record, writer.write)
     return writer
 
 
@@ -85,7 +94,7 @@ def _route_libraries() -> Callable[[], None]:
         logging.captureWarnings(False)
         root.handlers = handlers
         root.setLevel(level)
-        _connect("warning", _console(colour=False), _to_standard_error)
+        _disconnect()
 
     return undo
 
@@ -94,7 +103,11 @@ def _console(*, colour: bool) -> Render:
     return lambda level, event, fields: console_line(level, event, fields, colour=colour)
 
 
-def _connect(lowest: str, render: Render, write: Callable[[bytes], None]) -> None:
+def _recorded(render: Render) -> RenderRecord:
+    return lambda level, event, record: render(level, event, structs.asdict(record))
+
+
+def _connect(lowest: str, render: Render, render_record: RenderRecord, write: Callable[[bytes], None]) -> None:
     for level, rank in _LEVELS.items():
         setattr(_logger, level, _at(level, render, write) if rank >= _LEVELS[lowest] else _nowhere)
     error = _logger.error
@@ -102,7 +115,11 @@ def _connect(lowest: str, render: Render, write: Callable[[bytes], None]) -> Non
     def exception(event: str, /, **fields: object) -> None:
         error(event, **{"exc_info": True, **fields})
 
+    def record(event: str, fields: Struct) -> None:
+        write(render_record("info", event, fields))
+
     _logger.exception = exception
+    _logger.record = record if _logger.info is not _nowhere else _nowhere
 
 
 def _at(level: str, render: Render, write: Callable[[bytes], None]) -> Log:
@@ -134,4 +151,9 @@ def _to_standard_error(line: bytes) -> None:
     sys.stderr.write(line.decode())
 
 
-_connect("warning", _console(colour=False), _to_standard_error)
+def _disconnect() -> None:
+    console = _console(colour=False)
+    _connect("warning", console, _recorded(console), _to_standard_error)
+
+
+_disconnect()

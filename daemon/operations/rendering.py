@@ -64,6 +64,16 @@ def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:
     return _encode(line | raised if raised else line) + b"\n"
 
 
+def json_record(level: str, event: str, record: Struct) -> bytes:
+    """The same line of a record whose texts need no cleaning, for a third of the price."""
+    return b'{"timestamp":"%b","level":"%b","event":"%b",%b\n' % (
+        timestamp().encode(),
+        level.encode(),
+        event.encode(),
+        _encode(record)[1:],
+    )
+
+
 def console_line(level: str, event: str, fields: dict[str, object], *, colour: bool) -> bytes:
     """For people: time of day in UTC, level, event, `key=value` of what is not null; with ANSI colours if asked."""
     raised = _raised(fields.pop("exc_info", None))
