@@ -3,26 +3,27 @@ than counting. All calls are cheap and may come from any thread."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from daemon.model import ErrorCode, Outcome
+from daemon.operations.attempts import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
+    from daemon.model import Outcome
+
 MALFORMED: Final = "malformed"
 """Stands for the route of a request that was refused before its route was known, in logs and metrics."""
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 
-_ATTEMPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _COMMIT_ROWS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -37,26 +38,8 @@ class Metrics:
         self._registry = registry = CollectorRegistry(auto_describe=True)
         p = "tenant_webhooks_"
         self._events = Counter(p + "events_accepted", "Events that were answered with 202.", registry=registry)
-        deliveries = Counter(
-            p + "deliveries",
-            "Deliveries that ended, by outcome and error (empty unless failed).",
-            ("outcome", "error"),
-            registry=registry,
-        )
-        seconds = Histogram(
-            p + "attempt_duration_seconds",
-            "One attempt, from resolving the name to the end of the response.",
-            ("outcome",),
-            buckets=_ATTEMPT_SECONDS,
-            registry=registry,
-        )
-        succeeded, failed = seconds.labels("succeeded"), seconds.labels("failed")
-        self._attempts: dict[tuple[str, str | None], tuple[Counter, Histogram]] = {
-            ("succeeded", None): (deliveries.labels("succeeded", ""), succeeded),
-            **{("failed", code): (deliveries.labels("failed", code), failed) for code in get_args(ErrorCode)},
-        }
-        self._interrupted = deliveries.labels("interrupted", "")
-        self._cancelled = deliveries.labels("cancelled", "")
+        self._attempts = Attempts(p)
+        registry.register(self._attempts)
         self._postponed = Counter(
             p + "deliveries_postponed",
             "Deliveries put back to pending because of this machine (descriptors, memory, ports), not of the receiver.",
@@ -88,20 +71,17 @@ class Metrics:
 
     def attempt(self, outcome: Outcome) -> None:
         """Count an outcome that is on disk. One that is `interrupted` has no duration worth measuring."""
-        if outcome.status == "interrupted":
-            self._interrupted.inc()
-            return
-        counter, seconds = self._attempts[outcome.status, outcome.error]
-        total = outcome.timings.total
-        counter.inc()
-        seconds.observe((outcome.finished - outcome.started if total is None else total) / 1000)
+        self._attempts.count(outcome.status, outcome.error)
+        if outcome.status != "interrupted":
+            total = outcome.timings.total
+            self._attempts.took(outcome.status, (outcome.finished - outcome.started if total is None else total) / 1000)
 
     def interrupted(self, count: int) -> None:
         """Deliveries found `sending` at start, or cut off by a stop, other than through `attempt`."""
-        self._interrupted.inc(count)
+        self._attempts.count("interrupted", None, count)
 
     def cancelled(self, count: int) -> None:
-        self._cancelled.inc(count)
+        self._attempts.count("cancelled", None, count)
 
     def postponed(self, count: int) -> None:
         self._postponed.inc(count)
