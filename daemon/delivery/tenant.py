@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 IDLE = 1.0
 """Seconds without work after which an actor retires."""
+GATHER = 0.002
+"""Seconds that the attempts which end first wait for the others of a backlog, at most."""
+
+_MOST = 3  # times as many as are still under way
 
 _TARGETS = 256
 
@@ -73,6 +77,7 @@ class TenantActor:
         self._postponed: list[tuple[Endpoint, Claimed, Postponed]] = []
         self._draining = False
         self._pausing = False
+        self._behind = False
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
@@ -100,6 +105,7 @@ class TenantActor:
         still looks, or none. Cancelled, it leaves its claimed deliveries `sending` on disk and its outcomes unrecorded:
         the next start finds them `interrupted`."""
         while True:
+            await self._gather()
             step, command = self._next_step()
             if command is not None:
                 self._settle(step, await self._means.store.progress(command))
@@ -131,6 +137,7 @@ class TenantActor:
 
     def _settle(self, step: _Step, progressed: Progressed) -> None:
         got = Counter(delivery.webhook for delivery in progressed.claimed)
+        self._behind = self._work.behind and all(got[claim.webhook] == claim.limit for claim in step.claims)
         unused = 0
         for claim in step.claims:
             self._work.settle(claim, got[claim.webhook])
@@ -183,14 +190,36 @@ class TenantActor:
         self._means.give(self._tenant, 1)
         self.ring()
 
+    async def _gather(self) -> None:
+        """Under a backlog, wait a moment for most of what is under way: fewer commits then carry as many deliveries."""
+        if self._may_gather():
+            with trio.move_on_after(GATHER):
+                while self._may_gather():
+                    self._hush()
+                    await self._hear()
+
+    def _may_gather(self) -> bool:
+        """Whether all that could be claimed now is what waits for the slots of the attempts that have just ended."""
+        ended = len(self._finished)
+        if not (ended and self._behind) or self._draining or ended >= _MOST * self._running:
+            return False
+        return min(self._work.claimable, self._means.per_tenant - self._running) <= ended
+
+    def _hush(self) -> None:
+        """What the bell has called for has been looked at."""
+        if self._rung:
+            self._ear.receive_nowait()
+            self._rung = False
+
+    async def _hear(self) -> None:
+        await self._ear.receive()
+        self._rung = False
+
     async def _rest(self) -> bool:
         """Wait until there may be something to do; False if it is time to go."""
         if self._draining and not self._running:
             return False
-        if self._rung:
-            # What it called for has been looked at since.
-            self._ear.receive_nowait()
-            self._rung = False
+        self._hush()
         patience = inf
         if self._work.claimable and not self._draining:
             # That the pause has ended since the claims were decided on is news, and must not be slept through.
@@ -198,8 +227,7 @@ class TenantActor:
         elif not len(self._work):
             patience = IDLE
         with trio.move_on_after(patience):
-            await self._ear.receive()
-            self._rung = False
+            await self._hear()
             return True
         return len(self._work) > 0
 

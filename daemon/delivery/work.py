@@ -39,6 +39,8 @@ class Work:
         # Attempts in flight for no longer than `PROMPT`, the oldest first: webhook and beginning.
         self._young: OrderedDict[int, tuple[int, float]] = OrderedDict()
         self._probes: set[int] = set()
+        self.behind = False
+        """Whether the last plan left work behind of a webhook that it claims for."""
 
     def __len__(self) -> int:
         """How many webhooks have work or attempts under way."""
@@ -82,9 +84,11 @@ class Work:
             slots -= count
             known.waiting -= count
             self._changed(webhook, known, count, known.prompt)
+        self.behind = False
         for webhook in limits:
             known = self._webhooks[webhook]
             known.left = known.waiting
+            self.behind = self.behind or known.left > 0
         return [Claim(webhook, limit) for webhook, limit in limits.items()]
 
     def settle(self, claim: Claim, got: int) -> None:
