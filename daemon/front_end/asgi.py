@@ -6,9 +6,10 @@ handler while its response is still being written (canary: test_server_canary).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from quart.utils import encode_headers
+from quart.wrappers import Response
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
     from quart.typing import ResponseTypes
-    from quart.wrappers import Response
 
 
 class Body(TrioBody):
@@ -95,7 +95,10 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         """All of ours are whole when they are sent: two messages do, where stock Quart sends a body in pieces."""
-        body = await cast("Response", response).get_data(as_text=False)
+        if not isinstance(response, Response):
+            await super()._send_response(send, response)
+            return
+        body = await response.get_data(as_text=False)
         headers = encode_headers(response.headers)
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}

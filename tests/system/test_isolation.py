@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EVENTS = 40
 HANGING = 60
-UNTRIED = 56
-"""How many of a tenant's 64 slots webhooks may take that have never answered: all but half of the last quarter."""
+UNTRIED = 48
+"""How many of a tenant's 64 slots webhooks may take that have never answered and have a backlog: three quarters."""
 SETTINGS = {"delivery": {"timeout": HANGING, "drain_timeout": 1}}
 
 
