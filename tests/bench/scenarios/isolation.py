@@ -31,6 +31,8 @@ _EVENTS = 1000
 # where the tenant's own do.
 _EVENTS_BESIDE_HANGING = 3600
 _EVENTS_BESIDE_OWN = 1600
+# From when many begin to hang at once until the first of their attempts end.
+_EVENTS_AT_FIRST = 1500
 _HANGING = 40
 _ENDPOINTS = 64
 _BACKLOG = 100_000
@@ -119,10 +121,13 @@ class _Watch:
         mixed = await self._pair("3 hanging webhooks beside it", "mixed", _EVENTS_BESIDE_OWN)
         await self._activate("mixed", active=False)
         beside: dict[int, _Pair] = {}
+        first = _Pair([], [])
         for neighbours in _NEIGHBOURS:
             for number in range(max(beside, default=0), neighbours):
                 await self._activate(f"hanging-{number}")
             what = f"{neighbours} hanging tenants"
+            if neighbours == _HANGING:
+                first = await self._pair(f"{what}, their first 15 s", "hanging-0", _EVENTS_AT_FIRST)
             beside[neighbours] = await self._pair(what, "hanging-0", _EVENTS_BESIDE_HANGING)
         for number in range(_HANGING):
             await self._activate(f"hanging-{number}", active=False)
@@ -139,6 +144,18 @@ class _Watch:
                 _figure(f"B, {neighbours} tenants hang", seen.b, quiet.b, how),
                 _figure(f"same tenant, {neighbours} tenants hang", seen.other, quiet.other, how),
             ]
+        begun = f"the first 15 s after {_HANGING - _NEIGHBOURS[-2]} more have begun to, all at once"
+        figures += [
+            Figure("isolation", "p99 of B, tenants begin to hang", p99(first.b), "ms", p99(quiet.b), note=begun),
+            Figure(
+                "isolation",
+                "p99 of same tenant, tenants begin to",
+                p99(first.other),
+                "ms",
+                p99(quiet.other),
+                note=begun,
+            ),
+        ]
         return figures
 
     async def complete(self) -> Tally:
