@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-MOST_ROWS: Final = 1024  # times its columns it stays below SQLite's limit of 32,766 parameters
+MOST_ROWS: Final = 256  # a statement for each row more would cost memory for as long as the process lives
 
 
 class Bulk:

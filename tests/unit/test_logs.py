@@ -12,6 +12,7 @@ import sys
 import warnings
 
 import pytest
+from msgspec import Struct
 
 from daemon.operations.logs import get_logger, start
 from daemon.settings import LoggingSettings
@@ -52,6 +53,22 @@ def test_a_logger_made_at_import_writes_where_start_says() -> None:
         {"level": "warning", "event": "delivery.postponed", "count": 2},
         {"level": "error", "event": "storage.failing", "reason": r"disk\nfull"},
     ]
+
+
+class Attempted(Struct):
+    tenant: str
+    status_code: int | None
+
+
+def test_a_record_is_the_line_that_its_fields_would_be() -> None:
+    record = Attempted("acme", None)
+    by_record = json_of(lambda: log.record("delivery.attempted", record))
+    by_fields = json_of(lambda: log.info("delivery.attempted", tenant="acme", status_code=None))
+    assert without_timestamp(by_record) == without_timestamp(by_fields)
+    assert list(by_record[0]) == ["level", "event", "tenant", "status_code"]
+    console = logged(LoggingSettings(format="console"), lambda: log.record("delivery.attempted", record))
+    assert console.endswith("tenant=acme\n")
+    assert json_of(lambda: log.record("delivery.attempted", record), level="warning") == []
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
