@@ -13,8 +13,8 @@ FEW = 8
 """The last quarter of all slots is open only to tenants that hold fewer than this."""
 
 
-# So many slots given back, and one tenant that holds none any more is forgotten.
-_CALMED_BY = 256
+LATELY = 1.0
+"""Seconds for which it is remembered, once or twice, how many tenants held slots."""
 
 
 class Slots:
@@ -33,8 +33,10 @@ class Slots:
         self._wished: dict[int, int] = {}
         self._handed: dict[int, int] = {}
         self._line = Line()
-        # How many tenants hold any. It falls slowly: those whose attempts end at one moment come back in the next.
-        self._crowd = 0.0
+        # The most tenants that held any at a time since then, and in the time before: those whose attempts end at one
+        # moment come back in the next.
+        self._crowd = self._crowd_before = 0
+        self._since = 0.0
 
     @property
     def taken(self) -> int:
@@ -49,11 +51,16 @@ class Slots:
     def held(self, tenant: int) -> int:
         return self._held.get(tenant, 0)
 
-    @property
-    def share(self) -> int:
-        """How many a tenant may count on beside the others that have been holding some lately: what it leaves to slow
-        webhooks must be a part of that, or those of many tenants would hold all slots there are."""
-        return min(self._per_tenant, max(FEW, int(self._common / max(1, self._crowd))))
+    def share(self, now: float) -> int:
+        """How many a tenant may count on beside the others that have been holding some lately: what it
+        leaves to slow webhooks must be a part of that, or those of many tenants would hold all slots there are.
+
+        `now` in seconds on any one clock that never goes back."""
+        if now - self._since >= LATELY:
+            # However long it is since anybody asked: what is held meanwhile is held until now.
+            self._crowd_before, self._crowd, self._since = self._crowd, len(self._held), now
+        crowd = max(1, self._crowd, self._crowd_before)
+        return min(self._per_tenant, max(FEW, self._common // crowd))
 
     def ask(self, tenant: int, wanted: int) -> int:
         """Take as many of `wanted` slots as may be had now; wait for the rest.
@@ -89,7 +96,6 @@ class Slots:
         else:
             self._held.pop(tenant, None)
         self._taken -= count
-        self._crowd = max(self._crowd - count / _CALMED_BY, len(self._held))
         if tenant in self._wished:
             self._stand(tenant, held)
         return self._hand_over() if len(self._line) else ()

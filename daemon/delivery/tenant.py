@@ -126,7 +126,7 @@ class TenantActor:
     def _claims(self) -> list[Claim]:
         slots, tenant = self._means.slots, self._tenant
         now = trio.current_time()
-        self._work.look(now, slots.share)
+        self._work.look(now, slots.share(now))
         self._pausing = now < self._backoff.until
         wanted = 0 if self._draining or self._pausing else self._work.claimable
         held = slots.collect(tenant)

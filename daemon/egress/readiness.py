@@ -6,6 +6,8 @@ costs. Here sockets stay known to an epoll of our own, and Trio waits for that o
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +32,9 @@ class Readiness:
         return len(self._ready)
 
     def add(self, descriptor: int, ready: Callable[[], None]) -> None:
-        """Raises OSError when the kernel has no memory or room for it."""
+        """Raises OSError when the kernel has no memory or room for it, and once this is closed."""
+        if self._epoll.closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._epoll.register(descriptor, select.EPOLLIN)
         self._ready[descriptor] = ready
 

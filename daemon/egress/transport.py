@@ -1,4 +1,5 @@
-"""One POST, one attempt: resolve, check, connect, send, read. The seam to the rest of the house is httpx's.
+"""One POST, one attempt: resolve, check, connect, send, read. The seam to the rest of the house is httpx's, but for
+requests over kept connections (`express`), where its objects cost more than the request.
 
 Why not httpcore: its pool is quadratic in its connections, and the guard, the phase timings, the bounds and the single
 deadline need the socket anyway.

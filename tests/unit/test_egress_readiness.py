@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 import trio
 
 from daemon.egress.readiness import Readiness
@@ -60,3 +61,12 @@ async def test_one_that_another_takes_away_in_the_same_turn_is_not_called() -> N
     for near, far in pairs:
         near.close()
         far.close()
+
+
+def test_once_closed_it_takes_no_more() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        readiness = Readiness()
+        readiness.close()
+        with pytest.raises(OSError, match="descriptor"):
+            readiness.add(near.fileno(), lambda: None)

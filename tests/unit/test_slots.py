@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from daemon.delivery.slots import FEW, Slots
+from daemon.delivery.slots import FEW, LATELY, Slots
 
 _tenants = st.integers(min_value=0, max_value=7)
 
@@ -150,23 +150,32 @@ def test_a_freed_slot_costs_the_same_however_many_tenants_wait() -> None:
 
 def test_a_share_is_a_tenants_part_of_what_is_open_to_all_and_never_less_than_a_few() -> None:
     slots = Slots(total=200, per_tenant=64)
-    assert slots.share == 64
+    assert slots.share(0.0) == 64
     for tenant in range(5):
         slots.ask(tenant, 1)
-    assert slots.share == 30
+    assert slots.share(0.0) == 30
     for tenant in range(5, 60):
         slots.ask(tenant, 1)
-    assert slots.share == FEW
+    assert slots.share(0.0) == FEW
 
 
-def test_tenants_whose_attempts_end_at_one_moment_are_still_counted_when_they_come_back() -> None:
+def test_tenants_whose_attempts_end_at_one_moment_are_still_counted_when_they_come_back_and_not_for_long() -> None:
     slots = Slots(total=200, per_tenant=64)
     for tenant in range(6):
         slots.ask(tenant, 20)
+    assert slots.share(15.0) == 25
     for tenant in range(6):
         slots.give(tenant, 20)
-    assert slots.share <= 30
-    for _ in range(100):
-        slots.ask(1, 64)
-        slots.give(1, 64)
-    assert slots.share == 64
+    assert slots.share(15.0) == 25
+    assert slots.share(15.0 + LATELY) == 25
+    assert slots.share(15.0 + 2 * LATELY) == 64
+
+
+def test_a_crowd_of_long_ago_is_forgotten_after_a_second() -> None:
+    slots = Slots(total=200, per_tenant=64)
+    for tenant in range(100):
+        slots.ask(tenant, 1)
+    for tenant in range(100):
+        slots.give(tenant, 1)
+    slots.share(60.0)
+    assert slots.share(60.0 + LATELY) == 64
