@@ -74,3 +74,19 @@ async def test_nothing_wakes_while_nothing_is_watched(autojump_clock: MockClock)
         await trio.sleep(5)
         assert not watching.busy
         nursery.cancel_scope.cancel()
+
+
+async def test_of_many_that_end_at_one_moment_only_a_few_are_told_in_one_turn() -> None:
+    watching, waits, most = Deadlines(), [Wait() for _ in range(1000)], 0
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            watching.watch(wait, trio.current_time())
+        nursery.start_soon(watching.run)
+        told = 0
+        with trio.fail_after(5):
+            while told < len(waits):
+                await trio.lowlevel.checkpoint()
+                before, told = told, sum(bool(wait.expired) for wait in waits)
+                most = max(most, told - before)
+        nursery.cancel_scope.cancel()
+    assert 0 < most <= 32
