@@ -19,12 +19,13 @@ from msgspec.structs import replace
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import acceptance, backlog, registry
-from daemon.persistence.commands import Command, Progress, Progressed, Publish
+from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.housekeeping import Housekeeping
-from daemon.persistence.lanes import Lanes, Ticket
+from daemon.persistence.lanes import Lanes
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
+from daemon.persistence.tickets import Spread, Ticket
 from daemon.persistence.writer import StorageStuck, Writer, probe
 from daemon.refusals import Draining, OutcomeUnknown, Refusal, StorageUnavailable
 
@@ -41,7 +42,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_BEGUN_BOUND = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 log = get_logger()
@@ -83,20 +83,7 @@ class Persistence:
         if not self._lanes.put_public(ticket):
             raise StorageUnavailable("Too many requests wait for the storage. Send this again a little later.")
         self._poke()
-        try:
-            with trio.move_on_at(ticket.deadline):
-                return await ticket.wait()
-        finally:
-            if not ticket.begun:
-                ticket.abandoned = True
-            elif not ticket.answered:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + _BEGUN_BOUND):
-                    await ticket.settled()
-        if not ticket.begun:
-            raise StorageUnavailable(f"The storage did not get to this within {patience:g} s. Send it again later.")
-        if not ticket.answered:
-            raise OutcomeUnknown("The storage has not answered in time: this may or may not have been stored.")
-        return await ticket.wait()
+        return await ticket.wait_patiently()
 
     async def progress(self, command: Progress) -> Progressed:
         """Never refused; waits for as long as the storage fails. Cancelled, it is carried out all the same, but for
@@ -165,9 +152,9 @@ class Persistence:
                 if taken:
                     self._under_way = taken
                     await self._commit(taken)
-                    if self._lanes.large_waiting:
+                    if self._lanes.long_waiting:
                         # Those whom the commit has woken send what comes next (the claim of what was published)
-                        # before a large command begins: one turn wakes the tenant's actor, in the other it has asked.
+                        # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
                         await trio.lowlevel.checkpoint()
                         await trio.lowlevel.checkpoint()
                 if not await self._keep_house() and not self._lanes and not self._closing.is_set():
@@ -201,7 +188,7 @@ class Persistence:
                 for ticket in taken:
                     await self._commit([ticket])
                 return
-            if not taken or isinstance(taken[0].command, Progress):
+            if not taken or isinstance(taken[0].command, Internal):
                 raise
             taken[0].answer(bug)
             return
@@ -235,11 +222,24 @@ class Persistence:
         for ticket, answer in zip(taken, done.answers, strict=True):
             command = ticket.command
             if isinstance(command, Publish) and not isinstance(answer, Refusal):
-                self._lanes.learn(command, answer)
-                acceptance.tell(command, answer, self.registry, self._metrics)
+                published = answer.published if isinstance(answer, Begun) else answer
+                self._lanes.learn(command, published)
+                acceptance.tell(command, published, self.registry, self._metrics)
             elif isinstance(answer, Progressed) and ticket.abandoned:
                 self._put_back(answer)
+            self._answer(ticket, answer)
+
+    def _answer(self, ticket: Ticket[Any], answer: object) -> None:
+        """A publish whose deliveries are not all made yet is answered when they are."""
+        if isinstance(answer, Begun):
+            self._lanes.spread(Spread(ticket, answer))
+        elif not isinstance(ticket, Spread):
             ticket.answer(answer)
+        elif answer:
+            self._lanes.complete(ticket)
+            ticket.complete()
+        else:
+            self._lanes.spread(ticket)
 
     def _put_back(self, progressed: Progressed) -> None:
         """Nobody is left to attempt what this has claimed."""
@@ -255,9 +255,9 @@ class Persistence:
         if self.failing is None:
             log.error("storage.failing", reason=str(failure))
         self.failing = str(failure)
-        self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Progress)])
+        self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Internal)])
         for ticket in taken:
-            if not isinstance(ticket.command, Progress):
+            if not isinstance(ticket.command, Internal):
                 ticket.answer(failure.refusal())
         for ticket in self._lanes.take_public():
             ticket.answer(StorageFailed(str(failure)).refusal())
@@ -288,8 +288,8 @@ class Persistence:
 
     def _let_go(self) -> None:
         """Nobody is left waiting for an actor that has ended, however it ended."""
-        for ticket in self._under_way:
-            if not (ticket.answered or isinstance(ticket.command, Progress)):
+        for ticket in (*self._under_way, *(spread.publish for spread in self._lanes.spreading)):
+            if not (ticket.answered or isinstance(ticket.command, Internal)):
                 ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
         for ticket in self._lanes.take_public():
             ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))

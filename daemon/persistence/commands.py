@@ -20,6 +20,10 @@ class Command(Struct, Generic[R], frozen=True):
     """One write; R is the type of its answer. Raises a `Refusal` where it declines."""
 
 
+class Internal(Command[R], Generic[R], frozen=True):
+    """What the daemon itself has begun: never refused, kept while the storage fails."""
+
+
 class NewEvent(Struct, frozen=True):
     """An event to publish: `payload` is the body for receivers, encoded once; `fingerprint` identifies the content
     as published and is None without a key."""
@@ -48,6 +52,20 @@ class Publish(Command[list[Published]], frozen=True):
 
     events: list[NewEvent]
     batch: bool
+
+
+class Begun(Struct, frozen=True):
+    """What a `Publish` comes to whose deliveries are too many for one transaction: its events are on disk, and so is
+    which deliveries they make, but these are yet to be made by `FanOut`."""
+
+    published: list[Published]
+    fan_out: int
+
+
+class FanOut(Internal[bool], frozen=True):
+    """Make some more of the deliveries that are to be made (`Begun.fan_out`). Answers whether none is left."""
+
+    seq: int
 
 
 class CreateTenant(Command[Tenant], frozen=True):
@@ -155,7 +173,7 @@ class Progressed(Struct, frozen=True):
     endpoints: dict[int, Endpoint]
 
 
-class Progress(Command[Progressed], frozen=True):
+class Progress(Internal[Progressed], frozen=True):
     """A tenant actor's step: outcomes recorded, claimed rows that never began put back to pending, new work claimed."""
 
     tenant: int

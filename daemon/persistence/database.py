@@ -23,6 +23,8 @@ class UnusableDatabase(Exception):
 def advice(path: Path, error: Exception) -> str:
     """What an operator is told of an error that keeps the daemon from starting on this file: short, for a log line."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+        return f"{path}: {why}: put a backup in its place."
     return (
         f"{path}: {why}. storage.path must name a file this user may write, in a folder it may write; "
         "if the file is damaged, put a backup in its place."

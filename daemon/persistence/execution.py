@@ -14,6 +14,7 @@ from daemon.persistence.commands import (
     CreateToken,
     CreateWebhook,
     DeleteWebhook,
+    FanOut,
     Ping,
     Progress,
     Publish,
@@ -24,6 +25,7 @@ from daemon.persistence.commands import (
     UpdateWebhook,
 )
 from daemon.persistence.effects import Effects
+from daemon.persistence.fan_out import fan_out
 from daemon.persistence.progress import progress
 from daemon.persistence.publishing import publish
 from daemon.refusals import OutcomeUnknown, Refusal, StorageUnavailable
@@ -159,6 +161,8 @@ def _run(
 
 def _one(db: sqlite3.Connection, command: Command[Any], now: int, limits: Limits, effects: Effects) -> object:
     kind = type(command)
+    if isinstance(command, FanOut):
+        return fan_out(db, command.seq, now, effects)
     try:
         if kind in _ADMINISTRATION:
             return _ADMINISTRATION[kind](db, command, now, effects)

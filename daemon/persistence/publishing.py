@@ -1,4 +1,6 @@
-"""Publishing, set-based: however many commands and events a batch holds, the same four statements store them."""
+"""Publishing, set-based: however many commands and events a batch holds, the same four statements store them.
+
+A command that makes more than a few hundred deliveries stores its events and the promise of these (`fan_out.py`)."""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import msgspec
 
 from daemon.identifiers import new_event_ids, time_prefix
 from daemon.persistence.bulk import Bulk
-from daemon.persistence.commands import NewEvent, Publish, Published
+from daemon.persistence.commands import Begun, NewEvent, Publish, Published
+from daemon.persistence.fan_out import AT_ONCE, Destination, promise
 from daemon.refusals import BacklogFull, FanOutTooLarge, IdempotencyConflict, Refusal, TenantInactive
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ _FAN_OUT = """
 INSERT INTO deliveries (id, event, webhook, tenant, event_type, status, created)
 SELECT 'dlv_' || ? || lower(hex(randomblob(10))), e.seq, s.webhook, e.tenant, e.type, 'pending', e.created
 FROM events e JOIN subscriptions s ON s.tenant = e.tenant AND s.event_type = e.type
-WHERE e.seq >= ? ORDER BY e.seq
+WHERE e.seq >= ? AND NOT EXISTS (SELECT 1 FROM fan_outs f WHERE e.seq BETWEEN f.first_event AND f.last_event)
+ORDER BY e.seq
 """
 
 
@@ -77,7 +81,7 @@ _known = msgspec.json.Decoder(list[_Known])
 
 def publish(
     db: sqlite3.Connection, commands: Sequence[Publish], now: int, limits: Limits, effects: Effects
-) -> list[list[Published] | Refusal]:
+) -> list[list[Published] | Begun | Refusal]:
     """Carry out the commands inside the running transaction; a refused one stores nothing and spoils no other.
 
     Raises sqlite3.Error, after which the transaction must be rolled back."""
@@ -86,10 +90,10 @@ def publish(
     ids = new_event_ids(now, sum(len(command.events) for command in commands))
     batch = _Batch(_find_subscribers(db, targets), _find_known(db, keys), _next_seq(db), ids, now, limits)
     first = batch.next_seq
-    results: list[list[Published] | Refusal] = []
+    results: list[list[Published] | Begun | Refusal] = []
     for command in commands:
         try:
-            results.append(batch.admit(command, effects))
+            results.append(_admitted(db, batch.admit(command, effects)))
         except Refusal as refusal:
             results.append(refusal)
     if batch.rows:
@@ -98,6 +102,22 @@ def publish(
         if any(row.deliveries for row in batch.rows):
             db.execute(_FAN_OUT, (time_prefix(now), first))
     return results
+
+
+class _Admission(NamedTuple):
+    """What a command is answered; `targets` of the events from `first` to `last` if their deliveries are to be
+    promised, none if they are made at once."""
+
+    published: list[Published]
+    first: int
+    last: int
+    deliveries: int
+    targets: list[Destination]
+
+
+def _admitted(db: sqlite3.Connection, admission: _Admission) -> list[Published] | Begun:
+    published, first, last, deliveries, targets = admission
+    return Begun(published, promise(db, first, last, deliveries, targets)) if targets else published
 
 
 class _Batch:
@@ -120,7 +140,7 @@ class _Batch:
         self._limits = limits
         self.rows: list[_EventRow] = []
 
-    def admit(self, command: Publish, effects: Effects) -> list[Published]:
+    def admit(self, command: Publish, effects: Effects) -> _Admission:
         fresh: dict[tuple[int, str], _Known] = {}
         rows: list[_EventRow] = []
         answers: list[Published] = []
@@ -156,11 +176,13 @@ class _Batch:
         self._check_backlog(new, effects)
         self._known.update(fresh)
         self.rows.extend(rows)
-        self.next_seq += len(rows)
-        for target, count in new.items():
-            for webhook in self._subscribers[target] or ():
-                effects.enqueued(target.tenant, webhook, count)
-        return answers
+        first, self.next_seq = self.next_seq, self.next_seq + len(rows)
+        destinations = [Destination(*target, webhook) for target in new for webhook in self._subscribers[target] or ()]
+        if fan_out > AT_ONCE:
+            return _Admission(answers, first, self.next_seq - 1, fan_out, destinations)
+        for tenant, type, webhook in destinations:
+            effects.enqueued(tenant, webhook, new[_Target(tenant, type)])
+        return _Admission(answers, first, self.next_seq - 1, fan_out, [])
 
     def _first_of(self, event: NewEvent, fresh: dict[tuple[int, str], _Known], pointer: str) -> _Known | None:
         """The event that already holds this key. Raises `IdempotencyConflict` if its content differs."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import LastDelivery
+from daemon.persistence import fan_out
 from daemon.persistence.rows import Report
 from daemon.persistence.transaction import transaction
 
@@ -45,10 +46,12 @@ class Recovered(Struct, frozen=True):
 
 
 def recover(db: sqlite3.Connection, now: int) -> Recovered:
-    """Turn `sending` (on a marked copy `pending` too) into `interrupted` and unmark the copy, in one transaction.
+    """Make the deliveries that were promised, turn `sending` (on a marked copy `pending` too) into `interrupted` and
+    unmark the copy, in one transaction.
 
     Raises sqlite3.Error, having changed nothing."""
     with transaction(db):
+        fan_out.complete(db, now)
         (copy,) = db.execute("SELECT value FROM meta WHERE key = 'copy'").fetchone()
         interrupted = [] if copy else _sending(db)
         _set_last_delivery(db, now, waiting_too=bool(copy))

@@ -3,7 +3,8 @@
 `seq` columns are commit order: they order lists and queues, and AUTOINCREMENT never gives one out twice, which the
 high-water mark of a deactivation (`webhooks.cancelled_through`) depends on. `subscriptions` holds active webhooks only,
 so that fan-out is one join. A delivery is in the queue while `finished` is null; its
-`report` is the JSON of a `rows.Report`: what no query asks for costs one value to write, not seven.
+`report` is the JSON of a `rows.Report`: what no query asks for costs one value to write, not seven. `fan_outs` has the
+deliveries that are promised but not made yet (`fan_out.py`).
 """
 
 from __future__ import annotations
@@ -67,7 +68,15 @@ def _first(database: Database) -> None:
     database.conn.execute("INSERT INTO meta VALUES ('cursor_key', ?), ('copy', 0)", (secrets.token_bytes(32),))
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first,)
+def _fan_outs(database: Database) -> None:
+    database.conn.execute(
+        """CREATE TABLE fan_outs (
+               seq INTEGER PRIMARY KEY, first_event INTEGER NOT NULL, last_event INTEGER NOT NULL,
+               next_delivery INTEGER NOT NULL, targets TEXT NOT NULL)"""
+    )
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs)
 
 
 class NewerDatabase(Exception):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EVENTS = 40
 HANGING = 60
-UNTRIED = 48
-"""How many of a tenant's 64 slots webhooks may take that have never answered and have a backlog: three quarters."""
+BACKLOGGED, UNTRIED = 48, 56
+"""How many of a tenant's 64 slots webhooks may take that have never answered: with a backlog and without."""
 SETTINGS = {"delivery": {"timeout": HANGING, "drain_timeout": 1}}
 
 
@@ -52,9 +52,9 @@ async def test_64_hanging_webhooks_of_one_tenant_do_not_delay_another(daemons: D
     for _ in range(64):
         await bad.register(hanging.url)
     await bad.publish(*[session_event(f"s-{n}") for n in range(20)])
-    await hanging.arrived(UNTRIED)
+    await hanging.arrived(BACKLOGGED)
     assert_served_as_if_alone(alone, await arrival_times(good, healthy))
-    assert len(hanging.requests) == UNTRIED, "no more at a time than a tenant's untried webhooks may have"
+    assert len(hanging.requests) <= UNTRIED, "no more at a time than a tenant's untried webhooks may have"
 
 
 async def test_64_hanging_webhooks_do_not_delay_a_healthy_one_of_the_same_tenant(
@@ -68,10 +68,10 @@ async def test_64_hanging_webhooks_do_not_delay_a_healthy_one_of_the_same_tenant
     for _ in range(64):
         await acme.register(hanging.url)
     await acme.publish(*[session_event(f"s-{n}") for n in range(20)])
-    await hanging.arrived(UNTRIED)
+    await hanging.arrived(BACKLOGGED)
     await healthy.arrived(EVENTS + 20)
     assert_served_as_if_alone(alone, await arrival_times(acme, healthy))
-    assert len(hanging.requests) == UNTRIED, "the rest is open to prompt webhooks alone"
+    assert len(hanging.requests) <= UNTRIED, "the rest is open to prompt webhooks alone"
 
 
 async def test_a_hanging_webhook_does_not_delay_a_healthy_one_beside_it(daemons: Daemons, receivers: Receivers) -> None:

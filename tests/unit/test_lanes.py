@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.persistence.commands import Claim, CreateTenant, NewEvent, Progress, Publish, Published
-from daemon.persistence.lanes import BATCH_ROWS, Lanes, Ticket
+from daemon.persistence.commands import Begun, Claim, CreateTenant, NewEvent, Progress, Publish, Published
+from daemon.persistence.lanes import BATCH_ROWS, Lanes
+from daemon.persistence.tickets import Spread, Ticket
 
 NOW = 100.0
 
@@ -76,7 +77,7 @@ def test_a_command_weighs_what_its_tenants_last_events_were_delivered_to() -> No
     lanes = Lanes()
     many = [Published("e", "t", 1, deliveries, False) for deliveries in (3, 50, 50)]
     lanes.learn(ticket().command, many)
-    heavy, light = [ticket(1, events=30), ticket(1, events=30)], ticket(2, events=30)
+    heavy, light = [ticket(1, events=10), ticket(1, events=10)], ticket(2, events=10)
     for one in (*heavy, light):
         lanes.put_public(one)
     assert {*lanes.take(NOW)} == {heavy[0], light}
@@ -209,3 +210,83 @@ def test_every_command_is_taken_once_in_its_callers_order_and_no_batch_is_too_la
     assert sorted(map(id, taken)) == sorted(map(id, tickets))
     for caller in range(1, 5):
         assert [one for one in taken if one.caller == caller] == [one for one in tickets if one.caller == caller]
+
+
+def fan_out(caller: int = 1) -> Spread:
+    """What a publish of so many deliveries is queued as, once its events are on disk."""
+    return Spread(ticket(caller), Begun([], caller))
+
+
+def test_fan_outs_take_turns_one_in_a_batch() -> None:
+    lanes = Lanes()
+    first, second = fan_out(1), fan_out(2)
+    lanes.spread(first)
+    lanes.spread(second)
+    assert lanes.take(NOW) == [first]
+    lanes.spread(first)
+    assert lanes.take(NOW) == [second]
+    lanes.complete(second)
+    assert lanes.take(NOW) == [first]
+    lanes.complete(first)
+    assert not lanes
+
+
+def test_after_a_fan_out_come_small_commands_and_steps_as_long_as_they_wait() -> None:
+    lanes = Lanes()
+    one = fan_out(1)
+    lanes.spread(one)
+    assert lanes.take(NOW) == [one]
+    lanes.spread(one)
+    small, claim = ticket(2), step()
+    lanes.put_public(small)
+    assert lanes.take(NOW) == [small]
+    lanes.put_internal(claim)
+    assert lanes.take(NOW) == [claim]
+    later = ticket(2)
+    lanes.put_public(later)
+    assert lanes.take(NOW) == [one, later], "steps and small commands without end do not starve it"
+
+
+def test_fan_outs_and_large_commands_take_turns() -> None:
+    lanes = Lanes()
+    one, large = fan_out(1), [ticket(caller, events=BATCH_ROWS) for caller in (2, 3, 4)]
+    lanes.spread(one)
+    for command in large:
+        lanes.put_public(command)
+    taken: list[Ticket[Any]] = []
+    for _ in range(6):
+        (long,) = lanes.take(NOW)
+        taken.append(long)
+        if long is one:
+            lanes.spread(one)
+    assert taken == [one, large[0], one, large[1], one, large[2]]
+
+
+def test_a_callers_next_commands_are_held_until_its_last_fan_out_is_complete() -> None:
+    lanes = Lanes()
+    first, second, before = fan_out(1), fan_out(1), ticket(1)
+    lanes.put_public(before)
+    lanes.spread(first)
+    lanes.spread(second)
+    after, other = ticket(1), ticket(2)
+    lanes.put_public(after)
+    lanes.put_public(other)
+    assert lanes.take(NOW) == [first, other]
+    lanes.complete(first)
+    assert lanes.take(NOW) == [second]
+    lanes.complete(second)
+    assert lanes.take(NOW) == [before, after]
+
+
+def test_what_is_held_is_refused_with_the_rest_and_what_was_begun_is_kept() -> None:
+    lanes = Lanes()
+    one, held = fan_out(1), ticket(1)
+    lanes.spread(one)
+    lanes.put_public(held)
+    assert lanes.take_public() == [held]
+    assert lanes.take(NOW) == [one]
+    lanes.put_back([one])
+    assert lanes.take(NOW) == [one]
+    assert [*lanes.spreading] == [one]
+    lanes.complete(one)
+    assert not lanes

@@ -1,0 +1,104 @@
+"""A command on its way through the writer: queued, then begun, then answered; and its requester, who waits for that."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import trio
+
+from daemon.persistence.commands import Begun, Command, FanOut, Progress, Publish
+from daemon.persistence.fan_out import AT_ONCE
+from daemon.refusals import OutcomeUnknown, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+R = TypeVar("R")
+
+_BEGUN_BOUND = 30.0
+
+
+class Ticket(Generic[R]):
+    """`abandoned`: nobody waits for it any more; a public one that has not begun is then never run. `rows`: about how
+    many its command writes."""
+
+    __slots__ = ("_answer", "_answered", "abandoned", "begun", "caller", "command", "deadline", "rows")
+
+    def __init__(self, command: Command[R], deadline: float) -> None:
+        self.command = command
+        self.caller = caller(command)
+        self.deadline = deadline
+        self.rows = rows(command)
+        self.begun = False
+        self.abandoned = False
+        self._answered = trio.Event()
+        self._answer: object = None
+
+    def answer(self, answer: object) -> None:
+        """Answer with a result, or with the exception that `wait` is to raise."""
+        self._answer = answer
+        self._answered.set()
+
+    @property
+    def answered(self) -> bool:
+        return self._answered.is_set()
+
+    async def wait(self) -> R:
+        """The result. Raises what it was answered with. Cancellation leaves the ticket as it is."""
+        await self._answered.wait()
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer  # pyright: ignore[reportReturnType] -- execution answers each command with its R
+
+    async def wait_patiently(self) -> R:
+        """The result, if it begins before its deadline. Raises what it was answered with, `StorageUnavailable` when it
+        did not begin in time, `OutcomeUnknown` when it did not end.
+
+        Cancelled before it begins, it is abandoned; later, its end is waited for, bounded."""
+        try:
+            with trio.move_on_at(self.deadline):
+                return await self.wait()
+        finally:
+            if not self.begun:
+                self.abandoned = True
+            elif not self.answered:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + _BEGUN_BOUND):
+                    await self._answered.wait()
+        if not self.begun:
+            raise StorageUnavailable("The storage did not get to this in time. Send it again later.")
+        if not self.answered:
+            raise OutcomeUnknown("The storage has not answered in time: this may or may not have been stored.")
+        return await self.wait()
+
+
+class Spread(Ticket[bool]):
+    """A `FanOut`, queued again until it has made all deliveries; then the publish that promised them is answered."""
+
+    __slots__ = ("_begun", "publish")
+
+    def __init__(self, publish: Ticket[Any], begun: Begun) -> None:
+        super().__init__(FanOut(begun.fan_out), math.inf)
+        self.caller = publish.caller
+        self.publish = publish
+        self._begun = begun
+
+    def complete(self) -> None:
+        self.publish.answer(self._begun.published)
+
+
+def caller(command: Command[Any]) -> Hashable:
+    """Whose turn the command uses up: its tenant's."""
+    if isinstance(command, Publish):
+        return command.events[0].tenant
+    return getattr(command, "tenant", None)
+
+
+def rows(command: Command[Any], fan_out: int = 1) -> int:
+    """About how many rows the command writes, if each of its events goes to `fan_out` webhooks."""
+    if isinstance(command, Progress):
+        return len(command.finished) + len(command.postponed) + sum(claim.limit for claim in command.claims)
+    if isinstance(command, Publish):
+        deliveries = fan_out * len(command.events)
+        return len(command.events) + (deliveries if deliveries <= AT_ONCE else 0)
+    return AT_ONCE if isinstance(command, FanOut) else 4
