@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from daemon.persistence.tickets import Spread, caller, rows
+from daemon.persistence.tickets import Spread, caller
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -25,6 +25,8 @@ _KEPT_FOR_PUBLIC = BATCH_ROWS // 4
 _LARGE = BATCH_ROWS // 2
 # A publish and then the claim of what it published: whoever does both between two long ones waits for one.
 _BETWEEN = 2
+# With more under way none would be complete before its publisher's patience ends; one that waits is refused in time.
+_MOST_SPREADING = 8
 _CALLERS_KNOWN = 10_000
 
 
@@ -60,7 +62,7 @@ class Lanes:
         """False when the lane is full: the ticket was not taken."""
         if self._waiting >= self._capacity:
             return False
-        ticket.rows = rows(ticket.command, self._fan_out.get(ticket.caller, 1))
+        ticket.weigh(self._fan_out.get(ticket.caller, 1))
         self._waiting += 1
         self._large_waiting += ticket.rows > _LARGE
         queues = self._held if ticket.caller in self._held else self._public
@@ -101,7 +103,7 @@ class Lanes:
         there is one in a batch, of either kind in turn, and after it come, as long as they wait, `_BETWEEN` batches of
         steps and small commands before another: nobody small waits for two."""
         due = self._since_long >= _BETWEEN
-        spread = bool(self._fan_outs) and not (self._left_behind and self._spread_last)
+        spread = bool(self._fan_outs) and (self._full or not (self._left_behind and self._spread_last))
         first = due and self._left_behind and not spread
         taken = self._in_turn(BATCH_ROWS, now, alone=True, most=1) if first else []
         room = BATCH_ROWS - _rows_of(taken)
@@ -126,6 +128,10 @@ class Lanes:
         return internal + fan_outs + taken
 
     @property
+    def _full(self) -> bool:
+        return len(self._spreading) >= _MOST_SPREADING
+
+    @property
     def long_waiting(self) -> bool:
         """Whether the next batch may be a long one."""
         return self._large_waiting > 0 or bool(self._fan_outs)
@@ -134,11 +140,11 @@ class Lanes:
         self, room: int, now: float, *, alone: bool, largest: int = BATCH_ROWS, most: int = PUBLIC_CAPACITY
     ) -> list[Ticket[Any]]:
         """At most so many public tickets that fit, none above `largest` rows, one of each caller in turn; if `alone`,
-        the first whatever its size.
+        the first whatever its size. None that spreads while as many do as may.
 
-        A caller whose next ticket is too large keeps its turn, before those that have had theirs."""
+        A caller whose next ticket has to wait keeps its turn, before those that have had theirs."""
         taken: list[Ticket[Any]] = []
-        too_large: dict[Hashable, deque[Ticket[Any]]] = {}
+        later: dict[Hashable, deque[Ticket[Any]]] = {}
         while self._public and room > 0 and len(taken) < most:
             turn = next(iter(self._public))
             queue = self._public.pop(turn)
@@ -146,15 +152,16 @@ class Lanes:
                 self._pop(queue)
             if not queue:
                 continue
-            if queue[0].rows > min(room, largest) and (taken or not alone):
-                too_large[turn] = queue
+            too_many = queue[0].spreads and self._full
+            if too_many or (queue[0].rows > min(room, largest) and (taken or not alone)):
+                later[turn] = queue
                 continue
             ticket = self._pop(queue)
             taken.append(ticket)
             room -= ticket.rows
             if queue:
                 self._public[turn] = queue
-        self._public = too_large | self._public
+        self._public = later | self._public
         return taken
 
     def _pop(self, queue: deque[Ticket[Any]]) -> Ticket[Any]:

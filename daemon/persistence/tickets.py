@@ -20,20 +20,27 @@ _BEGUN_BOUND = 30.0
 
 
 class Ticket(Generic[R]):
-    """`abandoned`: nobody waits for it any more; a public one that has not begun is then never run. `rows`: about how
-    many its command writes."""
+    """`abandoned`: nobody waits for it any more; a public one that has not begun is then never run."""
 
-    __slots__ = ("_answer", "_answered", "abandoned", "begun", "caller", "command", "deadline", "rows")
+    __slots__ = ("_answer", "_answered", "abandoned", "begun", "caller", "command", "deadline", "rows", "spreads")
 
     def __init__(self, command: Command[R], deadline: float) -> None:
         self.command = command
         self.caller = caller(command)
         self.deadline = deadline
-        self.rows = rows(command)
+        self.weigh(1)
         self.begun = False
         self.abandoned = False
         self._answered = trio.Event()
         self._answer: object = None
+
+    def weigh(self, fan_out: int) -> None:
+        """If each event goes to so many webhooks: `rows`, about how many its command writes in one transaction, and
+        whether it `spreads`, a publish with more deliveries than are made in one."""
+        command = self.command
+        deliveries = fan_out * len(command.events) if isinstance(command, Publish) else 0
+        self.spreads = deliveries > AT_ONCE
+        self.rows = rows(command) + (0 if self.spreads else deliveries)
 
     def answer(self, answer: object) -> None:
         """Answer with a result, or with the exception that `wait` is to raise."""
@@ -94,11 +101,10 @@ def caller(command: Command[Any]) -> Hashable:
     return getattr(command, "tenant", None)
 
 
-def rows(command: Command[Any], fan_out: int = 1) -> int:
-    """About how many rows the command writes, if each of its events goes to `fan_out` webhooks."""
+def rows(command: Command[Any]) -> int:
+    """About how many rows the command writes, beside the deliveries of a publish."""
     if isinstance(command, Progress):
         return len(command.finished) + len(command.postponed) + sum(claim.limit for claim in command.claims)
     if isinstance(command, Publish):
-        deliveries = fan_out * len(command.events)
-        return len(command.events) + (deliveries if deliveries <= AT_ONCE else 0)
+        return len(command.events)
     return AT_ONCE if isinstance(command, FanOut) else 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
@@ -290,3 +291,26 @@ def test_what_is_held_is_refused_with_the_rest_and_what_was_begun_is_kept() -> N
     assert [*lanes.spreading] == [one]
     lanes.complete(one)
     assert not lanes
+
+
+def test_no_more_publishes_spread_at_a_time_than_are_complete_before_their_publishers_patience_ends() -> None:
+    lanes = Lanes()
+    for caller in range(20):
+        lanes.put_public(ticket(caller, events=BATCH_ROWS))
+    small = ticket(30)
+    spreading: deque[Spread] = deque()
+    begun = 0
+    for _ in range(100):
+        for one in lanes.take(NOW):
+            if isinstance(one, Spread):
+                spreading.append(one)
+            else:
+                begun += 1
+                lanes.spread(Spread(one, Begun([], begun)))
+        if spreading:
+            lanes.spread(spreading.popleft())
+    assert begun == len(lanes.spreading) == 8
+    lanes.put_public(small)
+    assert small in lanes.take(NOW)
+    lanes.complete(next(iter(lanes.spreading)))
+    assert any(not isinstance(one, Spread) for _ in range(4) for one in lanes.take(NOW)), "the next has its turn"
