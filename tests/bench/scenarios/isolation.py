@@ -36,6 +36,8 @@ _EVENTS_AT_FIRST = 1500
 _HANGING = 40
 _ENDPOINTS = 64
 _BACKLOG = 100_000
+# More than can be delivered while it is watched.
+_DRAINING = 300_000
 _SETTLING = 1.0
 _WIDEST = 10
 _FLOODING = 4
@@ -74,7 +76,8 @@ async def measure(bench: Bench) -> list[Figure]:
         process_with_port(sys.executable, hanging_receiver.__file__) as (_, port),
     ):
         bench.doing(f"isolation: a file with {_HANGING} x {backlog:,} waiting deliveries")
-        await trio.to_thread.run_sync(_fill, database, receiver.url, f"http://127.0.0.1:{port}", backlog)
+        urls = receiver.url, f"http://127.0.0.1:{port}", bench.nginx.url
+        await trio.to_thread.run_sync(_fill, database, *urls, backlog, bench.amount(_DRAINING))
         async with daemon(database, _NO_LIMIT) as running:
             watch = _Watch(bench, running, receiver, backlog)
             figures = await watch.figures()
@@ -83,12 +86,18 @@ async def measure(bench: Bench) -> list[Figure]:
     return [*figures, *watch.trust()]
 
 
-def _fill(database: Path, healthy: str, hanging: str, backlog: int) -> None:
-    """`b` and `quiet` have one healthy webhook each. `mixed` has three that hang beside a healthy one, `hanging-…` 64,
-    each behind its backlog; they are inactive, so that nothing happens yet."""
+def _fill(database: Path, healthy: str, hanging: str, fast: str, backlog: int, draining: int) -> None:
+    """`b` and `quiet` have one healthy webhook each. `busy` has `draining` deliveries for some that answer at once.
+    `mixed` has three that hang beside a healthy one, `hanging-…` 64, each behind its backlog. These are inactive, so
+    that nothing happens yet."""
     with filling(database) as fill:
         for name in ("b", "quiet"):
             fill.webhook(fill.tenant(name), f"{healthy}/{name}")
+        busy = fill.tenant("busy", active=False)
+        first = fill.events(busy, draining // _WIDEST)
+        for number in range(_WIDEST):
+            webhook = fill.webhook(busy, f"{fast}/busy-{number}", subscribed=False)
+            fill.waiting(busy, webhook, first, draining // _WIDEST)
         shapes = {"mixed": 3, **{f"hanging-{number}": _ENDPOINTS for number in range(_HANGING)}}
         for name, endpoints in shapes.items():
             tenant = fill.tenant(name, active=False)
@@ -116,6 +125,7 @@ class _Watch:
     async def figures(self) -> list[Figure]:
         await self._pair("nobody beside them, to warm up", "quiet", _EVENTS // 4)
         before = await self._pair("nobody beside them", "quiet")
+        draining = await self._beside_a_backlog()
         flooded = [await self._beside_a_flood(name, padded) for name, padded in (("flood", False), ("heavy", True))]
         await self._activate("mixed")
         mixed = await self._pair("3 hanging webhooks beside it", "mixed", _EVENTS_BESIDE_OWN)
@@ -135,6 +145,10 @@ class _Watch:
         quiet = before + after
         alone = f"before the others: {before}; after them: {after}"
         figures = [Figure("isolation", "p99 of B, nobody beside it", p99(quiet.b), "ms", note=alone)]
+        busy = "another tenant's deliveries, as fast as they go: the daemon has no time to spare"
+        figures.append(
+            Figure("isolation", "p99 of B, a backlog drains beside it", p99(draining.b), "ms", p99(quiet.b), note=busy)
+        )
         figures += [_figure(name, pair.b, quiet.b, how) for name, pair, how in flooded]
         waiting = f"{self._backlog:,} wait"
         figures.append(_figure("same tenant, 3 webhooks hang", mixed.other, quiet.other, waiting))
@@ -195,6 +209,12 @@ class _Watch:
             nursery.start_soon(watch, "b")
             nursery.start_soon(watch, other)
         return _Pair(took["b"], took[other])
+
+    async def _beside_a_backlog(self) -> _Pair:
+        await self._activate("busy")
+        pair = await self._pair("a backlog that drains beside them", "quiet")
+        await self._activate("busy", active=False)
+        return pair
 
     async def _beside_a_flood(self, tenant: str, padded: bool) -> tuple[str, _Pair, str]:
         """The figure's name, what was measured, how."""
