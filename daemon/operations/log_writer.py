@@ -103,6 +103,7 @@ class LogWriter:
                 with self._lock:
                     self._unwritten -= end - start
                     self._size -= sum(map(len, lines[start:end]))
+            del lines  # else a burst of them stays in memory until the next one is there
 
     def _take(self) -> list[bytes] | None:
         """All that waits, as soon as there is something; None when closed and empty."""

@@ -63,7 +63,7 @@ class Persistence:
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
-        self._housekeeping = Housekeeping(connection, metrics)
+        self._housekeeping = Housekeeping(connection, self._readers, metrics)
         self._writer = Writer(connection, path)
         self._lanes = Lanes()
         self._under_way: list[Ticket[Any]] = []
@@ -101,6 +101,7 @@ class Persistence:
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function of `queries` on a read-only connection. Raises `StorageUnavailable`."""
+        self._housekeeping.read()
         return await self._readers.read(query, *args, **kwargs)
 
     def trouble(self) -> str | None:
@@ -148,9 +149,8 @@ class Persistence:
         task_status.started()
         try:
             while not (self._closing.is_set() and not self._lanes):
-                taken = self._lanes.take(trio.current_time())
+                taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
-                    self._under_way = taken
                     await self._commit(taken)
                     if self._lanes.long_waiting:
                         # Those whom the commit has woken send what comes next (the claim of what was published)

@@ -1,4 +1,4 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, and the age of the oldest that waits."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, the age of the oldest that waits, rest."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
 from daemon.persistence.checkpoints import Checkpoints
+from daemon.persistence.rest import Rest
 
 if TYPE_CHECKING:
     import sqlite3
 
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
+    from daemon.persistence.readers import Readers
 
 Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""
@@ -37,20 +39,25 @@ log = get_logger()
 class Housekeeping:
     """`oldest`: when the oldest waiting delivery was created (ms), as of the last look, or None."""
 
-    def __init__(self, connection: sqlite3.Connection, metrics: Metrics) -> None:
+    def __init__(self, connection: sqlite3.Connection, readers: Readers, metrics: Metrics) -> None:
         self.oldest: int | None = None
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
+        self._rest = Rest(connection, readers)
         self._looked = self._swept = 0.0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
 
     def committed(self, rows: int, effects: Effects) -> None:
-        self._checkpoints.wrote(rows, effects.written)
+        self._wrote(rows, effects.written)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
+
+    def read(self) -> None:
+        """A query was asked for."""
+        self._rest.disturbed()
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
@@ -67,8 +74,8 @@ class Housekeeping:
             return self._checkpoint
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            webhooks = waiting()
-            return lambda: self._look(webhooks)
+            webhooks, rest = waiting(), self._rest.due()
+            return lambda: self._look(webhooks, rest=rest)
         if now - self._swept < _SECONDS_BETWEEN_SWEEPS:
             return None
         if self._cancelling:
@@ -85,10 +92,16 @@ class Housekeeping:
         self._checkpoints.run(self._connection)
         return lambda: None
 
-    def _look(self, webhooks: list[int]) -> Callable[[], None]:
+    def _wrote(self, rows: float, size: int = 0) -> None:
+        self._checkpoints.wrote(rows, size)
+        self._rest.disturbed()
+
+    def _look(self, webhooks: list[int], *, rest: bool) -> Callable[[], None]:
         oldest: int | None = None
         if webhooks:
             (oldest,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+        if rest:
+            self._rest.take()
 
         def done() -> None:
             self.oldest = oldest
@@ -99,7 +112,7 @@ class Housekeeping:
         cancelled = sweeping.cancel(self._connection, webhook, now_ms())
 
         def done() -> None:
-            self._checkpoints.wrote(2 * len(cancelled))
+            self._wrote(2 * len(cancelled))
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
@@ -121,7 +134,7 @@ class Housekeeping:
         more = sweeping.remove(self._connection, tenant)
 
         def done() -> None:
-            self._checkpoints.wrote(sweeping.ROWS)
+            self._wrote(sweeping.ROWS)
             if not more:
                 self._removing.discard(tenant)
 

@@ -60,6 +60,20 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
+def test_what_was_written_is_not_kept_until_there_is_more(pipe: Pipe) -> None:
+    freed = threading.Event()
+
+    class Line(bytes):
+        def __del__(self) -> None:
+            freed.set()
+
+    writer = LogWriter(pipe.stream, missing)
+    pipe.drain()
+    writer.write(Line(LINE))
+    assert freed.wait(5)
+    assert writer.close(5)
+
+
 def test_lines_of_many_threads_arrive_whole_and_in_each_one_s_order(pipe: Pipe) -> None:
     writer = LogWriter(pipe.stream, missing)
     pipe.drain()
