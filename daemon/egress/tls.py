@@ -17,7 +17,7 @@ from daemon.egress.wire import CutOff
 if TYPE_CHECKING:
     import socket
 
-    from daemon.egress.pace import Pace
+    from daemon.egress.turn_budget import TurnBudget
 
 # The X509_V_ERR_* codes of OpenSSL's x509_vfy.h that people meet.
 _CERTIFICATE = {
@@ -56,12 +56,12 @@ def harden(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str, pace: Pace) -> TlsEngine:
+async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str, budget: TurnBudget) -> TlsEngine:
     """Takes `connected` over and closes it unless it returns. Raises EgressError (`tls_failed`) or LocalFault."""
     engine: TlsEngine | None = None
     try:
         engine = TlsEngine(connected, context, host)
-        await _shake(engine, host, pace)
+        await _shake(engine, host, budget)
     except BaseException as error:
         if engine is not None:
             engine.close()
@@ -72,10 +72,10 @@ async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str
     return engine
 
 
-async def _shake(engine: TlsEngine, host: str, pace: Pace) -> None:
+async def _shake(engine: TlsEngine, host: str, budget: TurnBudget) -> None:
     received = 0
     while True:
-        await pace.turn()
+        await budget.turn()
         began = perf_counter()
         try:
             engine.tls.do_handshake()
@@ -83,7 +83,7 @@ async def _shake(engine: TlsEngine, host: str, pace: Pace) -> None:
         except ssl.SSLWantReadError:
             done = False
         finally:
-            pace.spend(began)
+            budget.spend(began)
         while not engine.push():
             await trio.lowlevel.wait_writable(engine.socket)
         if done:

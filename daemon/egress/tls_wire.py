@@ -13,8 +13,8 @@ from daemon.egress.tls_engine import RECORD_COST
 from daemon.egress.wire import CHUNK, TCP_ESTABLISHED, Chatter, tcp_info
 
 if TYPE_CHECKING:
-    from daemon.egress.pace import Pace
     from daemon.egress.tls_engine import TlsEngine
+    from daemon.egress.turn_budget import TurnBudget
 
 # Encrypted at once, and held here while the peer does not read.
 _PIECE: Final = 64 * 1024
@@ -30,11 +30,11 @@ _LONGEST_BUT_DATA: Final = 512
 class TlsWire:
     """See `Wire`."""
 
-    __slots__ = ("_chatter", "_engine", "_pace", "_sealed", "_woken", "descriptor")
+    __slots__ = ("_budget", "_chatter", "_engine", "_sealed", "_woken", "descriptor")
 
-    def __init__(self, engine: TlsEngine, pace: Pace) -> None:
+    def __init__(self, engine: TlsEngine, budget: TurnBudget) -> None:
         self._engine = engine
-        self._pace = pace
+        self._budget = budget
         self._chatter = 0
         self._sealed = 0
         self._woken = False
@@ -65,8 +65,8 @@ class TlsWire:
         await trio.lowlevel.checkpoint_if_cancelled()
         waited = False
         while True:
-            if self._pace.used_up:
-                await self._pace.turn()
+            if self._budget.used_up:
+                await self._budget.turn()
                 self._check_awake()
             record = self._engine.take()
             if record is None:
@@ -92,7 +92,7 @@ class TlsWire:
             raise trio.ClosedResourceError
 
     def receive_now(self) -> bytes | None:
-        while not self._pace.used_up and (record := self._engine.take()) is not None:
+        while not self._budget.used_up and (record := self._engine.take()) is not None:
             data = self._open(record)
             if data is not None or self._chatter > _LITTLE_CHATTER:
                 return data
@@ -132,7 +132,7 @@ class TlsWire:
             data = engine.tls.read(CHUNK)
         except ssl.SSLWantReadError:
             data = None
-            self._pace.spend(began)
+            self._budget.spend(began)
             self._chatter += len(record) + RECORD_COST
             if self._chatter > _MAX_CHATTER:
                 raise Chatter from None

@@ -23,12 +23,12 @@ from daemon.egress.express import Express
 from daemon.egress.faults import EgressError, too_late
 from daemon.egress.guard import refuse_addresses
 from daemon.egress.idle import IdleConnections
-from daemon.egress.pace import Pace
 from daemon.egress.readiness import Readiness
 from daemon.egress.request import message_of, serialise
 from daemon.egress.resolver import SystemResolver
 from daemon.egress.tls import client_context, handshake
 from daemon.egress.tls_wire import TlsWire
+from daemon.egress.turn_budget import TurnBudget
 from daemon.egress.url import UrlError, check_url
 from daemon.egress.wire import PlainWire
 
@@ -102,7 +102,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._read_url = lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))
         self._resolver: Resolver = resolver or SystemResolver()
         self._tls = tls or client_context()
-        self._pace = Pace()
+        self._budget = TurnBudget()
         self._idle = IdleConnections(delivery.keep_alive, delivery.max_concurrent)
         self._deadlines = Deadlines()
         self._readiness = Readiness()
@@ -203,9 +203,9 @@ class EgressTransport(httpx.AsyncBaseTransport):
             return PlainWire(connected), remote
         exchange.phase = "tls"
         began = perf_counter()
-        engine = await handshake(connected, self._tls, target.host, self._pace)
+        engine = await handshake(connected, self._tls, target.host, self._budget)
         exchange.tls = exchange.elapsed(began)
-        return TlsWire(engine, self._pace), remote
+        return TlsWire(engine, self._budget), remote
 
     async def _addresses(self, target: ParsedTarget, exchange: Exchange) -> list[SockAddr]:
         exchange.phase = "resolve"

@@ -11,8 +11,8 @@ from tls_peer import AUTHORITY, TLS12, connected
 from tls_records import DATA, HANDSHAKE, HELLO_REQUEST, TICKET
 
 from daemon.egress.faults import EgressError
-from daemon.egress.pace import Pace
 from daemon.egress.tls import client_context, handshake
+from daemon.egress.turn_budget import TurnBudget
 from daemon.egress.wire import Chatter
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ async def test_a_handshake_without_end_fails_and_says_so() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flood, end)
             with pytest.raises(EgressError) as caught:
-                await handshake(near, context, "hooks.example", Pace())
+                await handshake(near, context, "hooks.example", TurnBudget())
             nursery.cancel_scope.cancel()
     assert caught.value.code == "tls_failed"
     assert "no end" in caught.value.detail

@@ -13,9 +13,9 @@ import trio
 import trustme
 from tls_records import TLS12_CIPHER, Sealer12, Sealer13
 
-from daemon.egress.pace import Pace
 from daemon.egress.tls import handshake, harden
 from daemon.egress.tls_wire import TlsWire
+from daemon.egress.turn_budget import TurnBudget
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ AUTHORITY = trustme.CA()
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
-class Unhurried(Pace):
+class Unhurried(TurnBudget):
     """Whatever a busy machine adds to the time it takes, no turn is used up."""
 
     def spend(self, since: float) -> None:
@@ -90,10 +90,10 @@ class Peer:
 
 @asynccontextmanager
 async def connected(
-    *, tickets: int = 2, version: ssl.TLSVersion = TLS13, tcp: bool = False, pace: Pace | None = None
+    *, tickets: int = 2, version: ssl.TLSVersion = TLS13, tcp: bool = False, budget: TurnBudget | None = None
 ) -> AsyncIterator[tuple[TlsWire, Peer]]:
     """Unless it is TCP, what was sent has arrived."""
-    pace = pace or Unhurried()
+    budget = budget or Unhurried()
     trusting = ssl.create_default_context()
     AUTHORITY.configure_trust(trusting)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ async def connected(
             peer = Peer(end, tickets, version, Path(folder, "keys"))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(peer.shake)
-                wire = TlsWire(await handshake(near, harden(trusting), "hooks.example", pace), pace)
+                wire = TlsWire(await handshake(near, harden(trusting), "hooks.example", budget), budget)
             try:
                 yield wire, peer
             finally:

@@ -11,7 +11,7 @@ import trio
 _A_TURN: Final = 0.002
 
 
-class Pace:
+class TurnBudget:
     """Shared by all connections: once such work has taken its part of a turn, the rest of it waits for the next."""
 
     def __init__(self) -> None:

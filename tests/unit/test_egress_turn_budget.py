@@ -7,7 +7,7 @@ from time import perf_counter
 import trio
 from tls_peer import connected
 
-from daemon.egress.pace import Pace
+from daemon.egress.turn_budget import TurnBudget
 
 LONG = 1.0
 
@@ -23,12 +23,12 @@ class Turns(trio.abc.Instrument):
 
 
 async def test_of_many_that_ask_for_long_work_one_has_each_turn() -> None:
-    pace, turns, began = Pace(), Turns(), list[int]()
+    budget, turns, began = TurnBudget(), Turns(), list[int]()
 
     async def work() -> None:
-        await pace.turn()
+        await budget.turn()
         began.append(turns.now)
-        pace.spend(perf_counter() - LONG)
+        budget.spend(perf_counter() - LONG)
 
     trio.lowlevel.add_instrument(turns)
     async with trio.open_nursery() as nursery:
@@ -42,21 +42,21 @@ async def test_of_many_that_ask_for_long_work_one_has_each_turn() -> None:
 async def test_while_a_turn_has_time_left_nobody_waits() -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
-        await Pace().turn()
+        await TurnBudget().turn()
     assert not scope.cancelled_caught
 
 
 async def test_one_that_gives_up_waiting_takes_nobody_s_turn() -> None:
-    pace, begun = Pace(), trio.Event()
+    budget, begun = TurnBudget(), trio.Event()
 
     async def wait(scope: trio.CancelScope) -> None:
         with scope:
-            await pace.turn()
+            await budget.turn()
             begun.set()
 
     scopes = [trio.CancelScope() for _ in range(3)]
     async with trio.open_nursery() as nursery:
-        pace.spend(perf_counter() - LONG)
+        budget.spend(perf_counter() - LONG)
         for scope in scopes:
             nursery.start_soon(wait, scope)
         scopes[0].cancel()
@@ -65,9 +65,9 @@ async def test_one_that_gives_up_waiting_takes_nobody_s_turn() -> None:
 
 
 async def test_a_turn_that_is_used_up_opens_nothing_more_over_tls_and_loses_nothing() -> None:
-    pace = Pace()
-    async with connected(pace=pace) as (wire, peer):
+    budget = TurnBudget()
+    async with connected(budget=budget) as (wire, peer):
         await peer.send_in_single_bytes(b"a")
-        pace.spend(perf_counter() - LONG)
+        budget.spend(perf_counter() - LONG)
         assert wire.receive_now() is None
         assert await wire.receive() == b"a"
