@@ -34,6 +34,7 @@ from daemon.egress.wire import PlainWire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from daemon.egress.exchange import Exchange
     from daemon.egress.express import Caller, Flight
@@ -85,7 +86,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
     optional `request.extensions["url"]` (str) is the URL as registered, read in place of `request.url`, which httpx has
     rewritten: what was checked then is what is checked and connected to now.
 
-    `policy` may be replaced, once it is known where the daemon listens. `tls` defaults to `client_context()`."""
+    `tls` defaults to `client_context()`."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self.policy = policy
         self._connect_timeout = delivery.connect_timeout
         self._keep = delivery.response_body_bytes
-        self._read_url = lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))
+        self._read_url = _url_reader(egress)
         self._resolver: Resolver = resolver or SystemResolver()
         self._tls = tls or client_context()
         self._budget = TurnBudget()
@@ -108,6 +109,12 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self._readiness = Readiness()
         self._express = Express(self._readiness, self._idle, self._deadlines, self._keep)
         self._opened = 0
+
+    def reload(self, egress: EgressSettings, policy: AddressPolicy) -> None:
+        """They hold for the attempts that begin from now on; no connection is kept that they might not allow."""
+        self.policy = policy
+        self._read_url = _url_reader(egress)
+        self._idle.clear()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Attends to what is under way without a task, ends waits whose deadline has passed and closes idle connections
@@ -216,3 +223,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
         addresses = await self._resolver.resolve(target.name, target.port, exchange.tenant)
         exchange.dns = exchange.elapsed(began)
         return addresses
+
+
+def _url_reader(egress: EgressSettings) -> Callable[[str], ParsedTarget]:
+    return lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))

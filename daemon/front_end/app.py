@@ -6,6 +6,7 @@ set of routes for all listeners, and cost 30 µs a request in contexts and signa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,6 +58,10 @@ class Api(Application):
         self._house = house
         self._operator = operator
         self._maps = {role: route_map(routes, role, house.roles) for role in house.roles}
+
+    def reload(self, settings: Settings, policy: AddressPolicy) -> None:
+        """They hold for the requests that come from now on."""
+        self._house = replace(self._house, settings=settings, policy=policy)
 
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
