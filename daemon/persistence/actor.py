@@ -121,8 +121,9 @@ class Persistence:
         return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))
 
     def oldest_waiting(self) -> float:
-        """Age in seconds of the oldest of them, as last looked up (once a second); 0 when none waits."""
-        oldest = self._housekeeping.oldest
+        """Age in seconds of the oldest of them, as last looked up (once a second, or as soon as thousands of webhooks
+        have been looked at); 0 when none waits."""
+        oldest = self._housekeeping.oldest.created
         return 0.0 if oldest is None or not self.waiting() else max(0.0, (now_ms() - oldest) / 1000)
 
     def work(self) -> dict[int, dict[int, int]]:
