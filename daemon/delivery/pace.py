@@ -17,9 +17,9 @@ class Pace:
     """Virtual scheduling (GCRA, ITU-T I.371) of what all tenants' actors begin at webhooks that are not prompt.
 
     By Little's law `slots` that are held for D seconds on average come free `slots` / D times a second. Somewhat more
-    may begin, and slow webhooks never hold more than three quarters of the slots: it is not the pace that leaves one idle
-    for long. D follows the attempts that ended, each
-    counting the same; until a slow one did there is no gap. Instants are seconds on any one clock."""
+    may begin, and slow webhooks never hold more than three quarters of the slots: it is not the pace that leaves one
+    idle for long. D follows the attempts that ended, each counting the same; until a slow one did there is no gap.
+    Instants are seconds on any one clock."""
 
     __slots__ = ("_mean", "_next", "_slots")
 
