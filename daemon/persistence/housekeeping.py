@@ -1,4 +1,5 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, and the age of the oldest that waits."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, and the age of the oldest that
+waits."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
 from daemon.persistence.checkpoints import Checkpoints
+from daemon.persistence.retention import Retention
 
 if TYPE_CHECKING:
     import sqlite3
 
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
+    from daemon.settings import StorageSettings
 
 Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""
@@ -37,11 +40,12 @@ log = get_logger()
 class Housekeeping:
     """`oldest`: when the oldest waiting delivery was created (ms), as of the last look, or None."""
 
-    def __init__(self, connection: sqlite3.Connection, metrics: Metrics) -> None:
+    def __init__(self, connection: sqlite3.Connection, storage: StorageSettings, metrics: Metrics) -> None:
         self.oldest: int | None = None
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
+        self._retention = Retention(connection, storage, metrics)
         self._looked = self._swept = 0.0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
@@ -49,14 +53,16 @@ class Housekeeping:
 
     def committed(self, rows: int, effects: Effects) -> None:
         self._checkpoints.wrote(rows, effects.written)
+        self._retention.committed(rows)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
+        pause = self._retention.pause(now)
         if self._cancelling or self._removing:
-            return max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now)
-        return LOOK_SECONDS
+            return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
+        return pause
 
     def next(self, now: float, waiting: Callable[[], list[int]]) -> Step | None:
         """The step to take now, if one is due.
@@ -69,17 +75,17 @@ class Housekeeping:
             self._looked = now
             webhooks = waiting()
             return lambda: self._look(webhooks)
-        if now - self._swept < _SECONDS_BETWEEN_SWEEPS:
-            return None
-        if self._cancelling:
-            self._swept = now
-            webhook = next(iter(self._cancelling))
-            return lambda: self._cancel(webhook)
-        if self._removing:
-            self._swept = now
-            tenant = next(iter(self._removing))
-            return lambda: self._remove(tenant)
-        return None
+        if now - self._swept >= _SECONDS_BETWEEN_SWEEPS:
+            if self._cancelling:
+                self._swept = now
+                webhook = next(iter(self._cancelling))
+                return lambda: self._cancel(webhook)
+            if self._removing:
+                self._swept = now
+                tenant = next(iter(self._removing))
+                return lambda: self._remove(tenant)
+        retain = self._retention.next(now)
+        return None if retain is None else lambda: self._retain(retain)
 
     def _checkpoint(self) -> Callable[[], None]:
         self._checkpoints.run(self._connection)
@@ -126,3 +132,7 @@ class Housekeeping:
                 self._removing.discard(tenant)
 
         return done
+
+    def _retain(self, step: Callable[[], Callable[[], int]]) -> Callable[[], None]:
+        after = step()
+        return lambda: self._checkpoints.wrote(after())
