@@ -125,9 +125,9 @@ class Retention:
             seconds = time.perf_counter() - started
 
             def after() -> int:
+                result = done()
                 self._size = size
                 self._judge_size()
-                result = done()
                 if work:
                     self._pace.took(now, limit, result.changed, seconds, full=result.full)
                 self._count(result.deleted, now)
@@ -239,7 +239,7 @@ class Retention:
             self._warned &= self._too_large
         elif self._max_bytes and used > self._max_bytes:
             self._too_large = True
-            self._front_due = 0
+            self._front_due, self._front_ended = 0, False
         if self._too_large:
             self._again_due = min(self._again_due, self._again_soonest)
 

@@ -202,7 +202,8 @@ def _expected(kind: Any) -> str:
         case inspect.IntType(ge=low, le=high):
             return f"a whole number from {low} to {high}"
         case inspect.Metadata(type=inspect.FloatType(ge=low, le=high)) as described:
-            return f"a number of {cast('dict[str, str]', described.extra)['unit']} from {low:g} to {high:g}"
+            extra = cast("dict[str, str]", described.extra)  # pyright: ignore[reportUnknownMemberType] -- a bare dict
+            return f"a number of {extra['unit']} from {low:g} to {high:g}"
         case inspect.FloatType(ge=low, le=high):
             return f"a number of seconds from {low:g} to {high:g}"
         case inspect.BoolType():
