@@ -35,12 +35,10 @@ class Line(Struct, frozen=True, array_like=True):
 
 
 class Place(Struct, frozen=True):
-    """Where a walk goes on: at `event`, of which the deliveries through `delivery` have been met. They have all
-    finished, the last at `ended`."""
+    """Where a walk goes on: at `event`, whose deliveries through `delivery` have been met and would let it go."""
 
     event: int = 0
     delivery: int = 0
-    ended: Millis = 0
 
 
 class Rule(Struct, frozen=True):
@@ -78,7 +76,7 @@ def judge(lines: Sequence[Line], place: Place, rule: Rule, *, cut: bool) -> Find
             return found
         own = lines[start:end]
         carried = place.delivery > 0 and place.event == first.event
-        ended = max(first.created, place.ended if carried else 0, *(line.finished or 0 for line in own))
+        ended = max(first.created, *(line.finished or 0 for line in own))
         stays = (
             first.promised
             or ended > rule.horizon
@@ -87,7 +85,7 @@ def judge(lines: Sequence[Line], place: Place, rule: Rule, *, cut: bool) -> Find
         )
         if not stays and cut and end == len(lines):
             if start == 0:
-                found.place = Place(first.event, own[-1].delivery or 0, ended)
+                found.place = Place(first.event, own[-1].delivery or 0)
             return found
         found.place = Place(first.event + 1)
         if stays:

@@ -71,7 +71,11 @@ class History:
         self.db.execute("COMMIT")
 
     def events(self) -> set[int]:
-        return {seq for (seq,) in self.db.execute("SELECT seq FROM events")}
+        return self.events_of(self.db)
+
+    @staticmethod
+    def events_of(db: sqlite3.Connection) -> set[int]:
+        return {seq for (seq,) in db.execute("SELECT seq FROM events")}
 
     def orphans(self) -> int:
         """Deliveries whose event is gone."""
