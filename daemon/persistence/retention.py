@@ -157,13 +157,15 @@ class Retention:
                 log.info("retention.resumed")
         if self._too_large and self._front_ended and self._again is None:
             self._warn_once()
+        # All of a short burst in one line, a long one minute by minute.
+        burst = now - self._deleting_since >= _TOLD_SECONDS or not self._more()
+        if burst and self._deleted != (0, 0) and now - self._told >= _TOLD_SECONDS:
+            log.info("retention.deleted", events=self._deleted.events, deliveries=self._deleted.deliveries)
+            self._deleted, self._told = Deleted(0, 0), now
         self._front_ended = False
         if self._again is None and self._passed_by and now >= self._again_due:
             self._again, self._again_last, self._again_began = Place(), self._front.event - 1, now
             self._passed_by = False
-        if self._deleted != (0, 0) and now - max(self._told, self._deleting_since) >= _TOLD_SECONDS:
-            log.info("retention.deleted", events=self._deleted.events, deliveries=self._deleted.deliveries)
-            self._deleted, self._told = Deleted(0, 0), now
 
     def _work(self, now: float) -> Work | None:
         if self._hidden is not None:

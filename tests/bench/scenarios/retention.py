@@ -85,7 +85,13 @@ async def _steady(bench: Bench) -> list[Figure]:
             note=how,
         ),
         Figure(
-            "retention", "events on disk", most, "", _RATE * (kept + 1), _FLAT, "most at once; beside it what comes in a second more"
+            "retention",
+            "events on disk",
+            most,
+            "",
+            _RATE * (kept + 1),
+            _FLAT,
+            "most at once; beside it rate x (time kept + 1 s)",
         ),
     ]
 
