@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from daemon.persistence.database import open_reader
+from daemon.persistence.deletion import HIDDEN
 from daemon.persistence.schema import MIGRATIONS, refuse_newer, version
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
     (
         1,
         "deliveries of events that are not there",
-        # Those of the one that retention is about to have deleted are on their way out (`deletion.hide`).
-        """SELECT d.id FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = d.event)
-           AND d.event IS NOT (SELECT value FROM meta WHERE key = 'hidden_event')""",
+        # But for the one whose deliveries retention is deleting.
+        f"""SELECT d.id FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = d.event)
+            AND d.event IS NOT (SELECT value FROM meta WHERE key = '{HIDDEN}')""",
     ),
     (
         1,

@@ -38,7 +38,8 @@ SELECT max(at) FROM (
     UNION ALL
     SELECT at FROM (SELECT max(created, coalesce(finished, 0)) at FROM deliveries ORDER BY seq DESC LIMIT 1))
 """
-_HIDDEN = "hidden_event"
+HIDDEN = "hidden_event"
+"""The key in `meta` of an event that is gone while deliveries of it are not."""
 
 _lines = msgspec.json.Decoder(list[Line], strict=False)  # SQLite's truth is 1
 
@@ -84,14 +85,14 @@ def delete(db: sqlite3.Connection, events: Sequence[int]) -> Deleted:
 def hide(db: sqlite3.Connection, event: int) -> Deleted:
     """Delete the event, and remember that its deliveries are yet to be: `sweep_hidden`. Raises sqlite3.Error."""
     with _unsynced(db), transaction(db):
-        db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (_HIDDEN, event))
+        db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (HIDDEN, event))
         gone = db.execute("DELETE FROM events WHERE seq = ?", (event,))
     return Deleted(gone.rowcount, 0)
 
 
 def hidden(db: sqlite3.Connection) -> int | None:
     """The event that is gone while deliveries of it are not. Raises sqlite3.Error."""
-    found = db.execute("SELECT value FROM meta WHERE key = ?", (_HIDDEN,)).fetchone()
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (HIDDEN,)).fetchone()
     return None if found is None else found[0]
 
 
@@ -103,7 +104,7 @@ def sweep_hidden(db: sqlite3.Connection, event: int, rows: int) -> Deleted:
             (event, rows),
         ).rowcount
         if gone < rows:
-            db.execute("DELETE FROM meta WHERE key = ?", (_HIDDEN,))
+            db.execute("DELETE FROM meta WHERE key = ?", (HIDDEN,))
     return Deleted(0, gone)
 
 
