@@ -9,6 +9,7 @@ import click
 
 from daemon import __version__
 from daemon.cli.backup import backup
+from daemon.cli.check import check
 from daemon.cli.deliveries import deliveries
 from daemon.cli.demo import demo
 from daemon.cli.events import events
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, check_config, backup, demo, listen, tenants, tokens, webhooks, events, deliveries):
+for command in (serve, check_config, backup, check, demo, listen, tenants, tokens, webhooks, events, deliveries):
     cli.add_command(command)
 
 
