@@ -38,6 +38,7 @@ from daemon.front_end.operator_token import OperatorToken, OperatorTokenError
 from daemon.front_end.server import Server
 from daemon.identifiers import now_ms
 from daemon.operations import logs
+from daemon.operations.gauges import Sources
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.operations.process import prepare, settle
@@ -110,7 +111,7 @@ def _open(settings: Settings, path: Path, writer: LogWriter) -> int:
     connection = open_writer(path)
     try:
         operator = OperatorToken.open(settings)
-        metrics = Metrics()
+        metrics = Metrics(settings.observe.tenant_labels)
         _tell(recover(connection, now_ms()), metrics)
         listeners = open_listeners(settings.server, os.environ)
     except BaseException:
@@ -125,8 +126,9 @@ def _open(settings: Settings, path: Path, writer: LogWriter) -> int:
 
 def _tell(recovered: Recovered, metrics: Metrics) -> None:
     """Log and count what the start made `interrupted`."""
-    metrics.interrupted(len(recovered.interrupted) + recovered.copied)
+    metrics.interrupted(recovered.copied)
     for delivery in recovered.interrupted:
+        metrics.interrupted(1, delivery.tenant)
         log.warning(
             "delivery.interrupted",
             tenant=delivery.tenant,
@@ -156,13 +158,12 @@ async def _serve(
     writer: LogWriter,
 ) -> int:
     house = _build(settings, connection, path, operator, metrics, listeners)
-    metrics.observe(
-        house.store.waiting, house.store.oldest_waiting, lambda: house.router.in_flight, lambda: writer.dropped
-    )
+    metrics.observe(_sources(house, writer))
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as root:
             stopping = _Stopping(settings.delivery.drain_timeout)
             root.start_soon(_heed, signals, stopping, house)
+            root.start_soon(metrics.last_hour.run)
             await _live(house, stopping)
             root.cancel_scope.cancel()
     log.info("daemon.stopped", clean=stopping.clean)
@@ -183,12 +184,27 @@ def _build(
     own = [listener.socket.getsockname()[:2] for listener in listeners if listener.socket.family != socket.AF_UNIX]
     policy = AddressPolicy(settings.egress.allow, networks, own)
     store = Persistence(connection, path, settings.storage, settings.limits, metrics)
+    ready.watch(store.troubles)
     transport = EgressTransport(settings.delivery, settings.egress, policy)
     router = Router(store, transport, settings.delivery, metrics)
     roles: frozenset[Role] = frozenset(listener.role for listener in listeners)
     app = create_app(store, settings, operator, policy, metrics, ready, roles)
     server = Server(app, listeners, settings.server, metrics.refused)
     return _House(settings, listeners, store, transport, router, server, ready)
+
+
+def _sources(house: _House, writer: LogWriter) -> Sources:
+    store, router, ready = house.store, house.router, house.ready
+    return Sources(
+        waiting=store.waiting_by_tenant,
+        oldest_age=store.oldest_by_tenant,
+        in_flight=lambda: store.registry.named(router.in_flight_by_tenant()),
+        log_dropped=lambda: writer.dropped,
+        ready=lambda: not ready.reasons(),
+        database=store.space.size,
+        free_bytes=store.space.free,
+        least_free_bytes=store.space.least,
+    )
 
 
 class _Stopping:

@@ -27,20 +27,23 @@ LOOK_SECONDS = 1.0
 # Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
 _SECONDS_BETWEEN_SWEEPS = 0.025
 _OLDEST = """
-SELECT min(d.created) FROM json_each(?) j JOIN deliveries d ON d.seq = (
-    SELECT q.seq FROM deliveries q JOIN webhooks w ON w.seq = q.webhook
-    WHERE q.finished IS NULL AND q.status = 'pending'
-    AND q.webhook = j.value AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT 1)
+SELECT json_group_array(json_array(tenant, oldest)) FROM (
+    SELECT w.tenant, min(d.created) AS oldest FROM json_each(?) j JOIN webhooks w ON w.seq = j.value
+    JOIN deliveries d ON d.seq = (
+        SELECT q.seq FROM deliveries q WHERE q.finished IS NULL AND q.status = 'pending'
+        AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT 1)
+    GROUP BY w.tenant)
 """
+_oldest = msgspec.json.Decoder(list[tuple[int, int]])
 
 log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: when the oldest waiting delivery was created (ms), as of the last look, or None."""
+    """`oldest`: when each tenant's oldest waiting delivery was created (ms), as of the last look."""
 
     def __init__(self, connection: sqlite3.Connection, readers: Readers, metrics: Metrics) -> None:
-        self.oldest: int | None = None
+        self.oldest: dict[int, int] = {}
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
@@ -97,9 +100,10 @@ class Housekeeping:
         self._rest.disturbed()
 
     def _look(self, webhooks: list[int], *, rest: bool) -> Callable[[], None]:
-        oldest: int | None = None
+        oldest: dict[int, int] = {}
         if webhooks:
-            (oldest,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+            (found,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+            oldest = dict(_oldest.decode(found))
         if rest:
             self._rest.take()
 
@@ -116,7 +120,7 @@ class Housekeeping:
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
-            self._metrics.cancelled(len(cancelled))
+            self._metrics.cancelled(len(cancelled), cancelled[0].tenant)
             for row in cancelled:
                 log.info(
                     "delivery.cancelled",
