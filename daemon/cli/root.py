@@ -14,6 +14,7 @@ from daemon.cli.demo import demo
 from daemon.cli.events import events
 from daemon.cli.listen import listen
 from daemon.cli.serve import check_config, serve
+from daemon.cli.status import status
 from daemon.cli.tenants import tenants
 from daemon.cli.tokens import tokens
 from daemon.cli.webhooks import webhooks
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, check_config, backup, demo, listen, tenants, tokens, webhooks, events, deliveries):
+for command in (serve, check_config, status, backup, demo, listen, tenants, tokens, webhooks, events, deliveries):
     cli.add_command(command)
 
 

@@ -4,18 +4,20 @@ started. It costs a delivery nothing unless that fails: every minute notes how m
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec import Struct
 
+from daemon.identifiers import now_ms
 from daemon.model import ErrorCode
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
+
+    from daemon.model import Millis
 
 MINUTES: Final = 60
 TRACKED: Final = 256
@@ -42,10 +44,10 @@ class LastHour:
     lose one failure. So none that had more than one in 257 of a minute's failures is missing, and each count is short
     by no more than such a part; with at most 256 failing webhooks in a minute all are exact."""
 
-    def __init__(self, totals: Callable[[], Counter[tuple[str, str]]], clock: Callable[[], float] = time.monotonic):
+    def __init__(self, totals: Callable[[], Counter[tuple[str, str]]], now: Callable[[], Millis] = now_ms):
         self._totals = totals
-        self._clock = clock
-        self._minutes: deque[_Minute] = deque([_Minute(clock(), totals())], maxlen=MINUTES)
+        self._now = now
+        self._minutes: deque[_Minute] = deque([_Minute(now(), totals())], maxlen=MINUTES)
         self._failing = self._minutes[-1].failing
 
     async def run(self) -> None:
@@ -56,7 +58,7 @@ class LastHour:
 
     def turn(self) -> None:
         """A minute is over; the oldest is forgotten."""
-        self._minutes.append(_Minute(self._clock(), self._totals()))
+        self._minutes.append(_Minute(self._now(), self._totals()))
         self._failing = self._minutes[-1].failing
 
     def failed(self, webhook: str, tenant: str, error: ErrorCode) -> None:
@@ -70,9 +72,9 @@ class LastHour:
             self._minutes[-1].make_room()
 
     @property
-    def seconds(self) -> float:
-        """How much of the last hour is known."""
-        return self._clock() - self._minutes[0].began
+    def since(self) -> Millis:
+        """What ended before is not known, or an hour ago."""
+        return self._minutes[0].began
 
     @property
     def whole(self) -> bool:
@@ -103,7 +105,7 @@ class _Minute:
 
     __slots__ = ("began", "failing", "lost", "totals")
 
-    def __init__(self, began: float, totals: Counter[tuple[str, str]]) -> None:
+    def __init__(self, began: Millis, totals: Counter[tuple[str, str]]) -> None:
         self.began = began
         self.totals = totals
         self.failing: dict[str, Failing] = {}

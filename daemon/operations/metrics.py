@@ -11,6 +11,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
 
 from daemon import __version__
+from daemon.identifiers import now_ms
 from daemon.operations.attempts import Attempts
 from daemon.operations.gauges import Gauges, Sources
 from daemon.operations.labels import OTHERS, TenantLabels
@@ -37,12 +38,12 @@ class Metrics:
     """Names begin `tenant_webhooks_`, but for those that every exporter has of its process (`process_`); counters end
     in `_total`, durations are in seconds. The tenants named by `tenant_labels` have series of their own.
 
-    `last_hour`: what the same calls say of it. `sources`: what `observe` was given. `started`: when this was made
-    (time.monotonic)."""
+    `last_hour`: what the same calls say of it. `sources`: what `observe` was given. `started` and `started_at`: when
+    this was made, by time.monotonic and by the wall's clock."""
 
     def __init__(self, tenant_labels: Sequence[str] = ()) -> None:
         prometheus_client.disable_created_metrics()
-        self.started = time.monotonic()
+        self.started, self.started_at = time.monotonic(), now_ms()
         self.sources: Sources | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
         self._labels = TenantLabels(tenant_labels)

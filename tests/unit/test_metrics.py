@@ -7,7 +7,7 @@ from typing import get_args
 
 import prometheus_client
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -169,6 +169,7 @@ def test_without_named_tenants_no_series_has_a_tenant() -> None:
     assert b"acme" not in metrics.render()
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(["acme", "globex", "t1", "t2", "t3"])))
 def test_named_tenants_have_series_of_their_own_and_the_others_share_one(tenants: list[str]) -> None:
     metrics = Metrics(("acme", "globex"))

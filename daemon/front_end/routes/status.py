@@ -11,7 +11,6 @@ from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.query import NoQuery
 from daemon.front_end.routing import Call, House, Reply, Route, nothing, reply
 from daemon.front_end.views import View
-from daemon.identifiers import now_ms
 from daemon.instants import rfc3339
 from daemon.model import ErrorCode
 
@@ -65,7 +64,7 @@ class Disk(View, frozen=True):
 class Retention(View, frozen=True):
     """How long events are kept, and the oldest that still is; null: for ever, and nobody knows."""
 
-    days: int | None
+    days: float | None
     oldest: str | None
 
 
@@ -95,7 +94,7 @@ def status_view(house: House) -> StatusView:
     size = sources.database()
     return StatusView(
         version=__version__,
-        started=_ago(uptime),
+        started=rfc3339(metrics.started_at),
         uptime=round(uptime, 1),
         unready=house.ready.reasons(),
         waiting=Waiting(sum(sources.waiting().values()), max(sources.oldest_age().values(), default=None)),
@@ -115,7 +114,7 @@ def _last_hour(house: House) -> LastHour:
         return sum(count for (ended_so, _), count in ended.items() if ended_so == outcome)
 
     return LastHour(
-        since=_ago(hour.seconds),
+        since=rfc3339(hour.since),
         whole=hour.whole,
         succeeded=number("succeeded"),
         failed=number("failed"),
@@ -127,10 +126,6 @@ def _last_hour(house: House) -> LastHour:
             for failing in hour.worst(WORST)
         ],
     )
-
-
-def _ago(seconds: float) -> str:
-    return rfc3339(now_ms() - round(seconds * 1000))
 
 
 ROUTES = (
