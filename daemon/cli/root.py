@@ -11,6 +11,7 @@ from daemon import __version__
 from daemon.cli.backup import backup
 from daemon.cli.deliveries import deliveries
 from daemon.cli.demo import demo
+from daemon.cli.doctor import doctor
 from daemon.cli.events import events
 from daemon.cli.listen import listen
 from daemon.cli.serve import check_config, serve
@@ -37,7 +38,20 @@ def cli() -> None:
     """
 
 
-for command in (serve, check_config, status, backup, demo, listen, tenants, tokens, webhooks, events, deliveries):
+for command in (
+    serve,
+    check_config,
+    status,
+    doctor,
+    backup,
+    demo,
+    listen,
+    tenants,
+    tokens,
+    webhooks,
+    events,
+    deliveries,
+):
     cli.add_command(command)
 
 

@@ -35,8 +35,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes, migrated: WAL, every commit fsynced, checkpoints left to the caller.
 
     A new file is readable by its owner only. Raises `UnusableDatabase`, `NewerDatabase`."""
-    _refuse_anothers_wal(path)
-    _refuse_cut(path)
+    refuse_broken(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = _connect(f"file:{_quoted(path)}?mode=rw")
@@ -68,6 +67,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = 1")
     connection.execute("PRAGMA cache_size = -8192")
     return connection
+
+
+def refuse_broken(path: Path) -> None:
+    """Changes nothing. Raises `UnusableDatabase` for files that SQLite would take as they are, and harm."""
+    _refuse_anothers_wal(path)
+    _refuse_cut(path)
 
 
 def _refuse_anothers_wal(path: Path) -> None:
