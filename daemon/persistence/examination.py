@@ -6,7 +6,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from daemon.persistence.database import UnusableDatabase, advice, open_reader, refuse_broken
+from daemon.persistence.database import UnusableDatabase, advice, open_reader, refuse_anothers_wal
 from daemon.persistence.schema import NewerDatabase, refuse_newer
 
 if TYPE_CHECKING:
@@ -27,9 +27,25 @@ def examine(path: Path, seconds: float) -> None:
     """Look at every page for at most `seconds`: while somebody reads, the write-ahead log only grows.
 
     Raises `Damaged`, `Unfinished`."""
+    still = not _wal(path)
     try:
-        refuse_broken(path)
-        reader = open_reader(path)
+        _look(path, seconds, immutable=still)
+    except Damaged:
+        if not (still and _wal(path)):
+            raise
+        # A daemon has been started meanwhile, and has written to what was taken for still.
+        _look(path, seconds, immutable=False)
+
+
+def _wal(path: Path) -> bool:
+    real = path.resolve()
+    return real.with_name(real.name + "-wal").exists()
+
+
+def _look(path: Path, seconds: float, *, immutable: bool) -> None:
+    try:
+        refuse_anothers_wal(path)
+        reader = open_reader(path, immutable=immutable)
     except (UnusableDatabase, sqlite3.Error) as error:
         raise Damaged(_said(path, error)) from error
     deadline = time.monotonic() + seconds

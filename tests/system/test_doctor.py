@@ -260,10 +260,31 @@ async def test_a_database_that_cannot_be_relied_on_is_found(daemons: Daemons, da
     daemon.terminate()
     await daemon.exit_code()
     damage(daemon.database)
-    before = daemon.database.read_bytes()
+    before = daemon.database.read_bytes(), sorted(os.listdir(daemon.database.parent))
     report = await of_daemon(daemon)
     assert report.failed == (["database"] if failed else [])
-    assert daemon.database.read_bytes() == before
+    assert (daemon.database.read_bytes(), sorted(os.listdir(daemon.database.parent))) == before
+
+
+async def test_nothing_is_left_beside_a_database_that_no_daemon_uses(daemons: Daemons) -> None:
+    daemon = await daemons.start()
+    daemon.terminate()
+    await daemon.exit_code()
+    before = sorted(os.listdir(daemon.database.parent))
+    assert (await of_daemon(daemon)).failed == []
+    assert sorted(os.listdir(daemon.database.parent)) == before
+
+
+async def test_what_a_crash_left_is_looked_at_as_it_will_be_recovered(daemons: Daemons) -> None:
+    daemon = await daemons.start()
+    await daemon.tenant()
+    daemon.kill()
+    await daemon.exit_code()
+    report = await of_daemon(daemon)
+    assert report.failed == []
+    assert report.status("daemon") == "warning"
+    again = await daemons.start()
+    assert [tenant["id"] for tenant in (await again.operator().ask("GET", "/v1/tenants"))["data"]] == ["acme"]
 
 
 async def test_too_few_descriptors_are_found(tmp_path: Path) -> None:

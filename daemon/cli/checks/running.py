@@ -46,7 +46,7 @@ def _asked(pid: int, bind: Bind) -> Finding:
         )
         advice = "Look into its log. If it is stuck, restart it: what was accepted stays (systemctl restart …)."
         return failed(CHECK, says, advice)
-    if answer.status_code == httpx.codes.OK:
+    if answer.is_success:
         return ok(CHECK, f"It runs (process {pid}) and is ready.")
     return failed(CHECK, f"It runs (process {pid}), but is not ready.", _why(answer))
 
