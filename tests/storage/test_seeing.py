@@ -12,7 +12,6 @@ from daemon.persistence import actor
 from daemon.persistence.commands import UpdateTenant
 from daemon.persistence.space import FreeSpace
 from daemon.refusals import StorageUnavailable
-
 from tests.storage.stores import PATIENCE, Locked
 
 if TYPE_CHECKING:
