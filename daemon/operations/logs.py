@@ -70,16 +70,26 @@ def start(settings: LoggingSettings, stream: TextIO, *, buffer_bytes: int = BUFF
     Records and warnings of libraries (standard `logging`, `warnings`) from the level warning up become lines
     `library.message` with their `logger`. A `close` that wrote everything puts all back as it was; after one that
     could not, lines are dropped: what stalled may be standard error itself."""
-    console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
-    render = _console(colour=stream.isatty()) if console else json_line
-    record = _recorded(render) if console else json_record
+    render, _ = _renderers(settings, stream)
 
     def dropped(count: int) -> bytes:
         return render("warning", "log.dropped", {"lines": count})
 
     writer = LogWriter(stream, dropped, buffer_bytes=buffer_bytes, on_flushed=_route_libraries())
-    _connect(settings.level, render, record, writer.write)
+    adjust(settings, stream, writer)
     return writer
+
+
+def adjust(settings: LoggingSettings, stream: TextIO, writer: LogWriter) -> None:
+    """Level and format from now on; `stream` and `writer` are those of `start`."""
+    _connect(settings.level, *_renderers(settings, stream), writer.write)
+
+
+def _renderers(settings: LoggingSettings, stream: TextIO) -> tuple[Render, RenderRecord]:
+    if settings.format == "console" or (settings.format == "auto" and stream.isatty()):
+        render = _console(colour=stream.isatty())
+        return render, _recorded(render)
+    return json_line, json_record
 
 
 def _route_libraries() -> Callable[[], None]:

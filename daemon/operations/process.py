@@ -9,8 +9,9 @@ import os
 import resource
 
 # Nearly all that a delivery makes dies with its last reference, so the collector finds little for its pains; Python's
-# own threshold of 700 made it a sixth of all CPU time under load.
-_YOUNG_OBJECTS = 20_000
+# own threshold of 700 made it a sixth of all CPU time under load. Nobody else has a turn while it looks at so many: about
+# a millisecond.
+_YOUNG_OBJECTS = 5_000
 # glibc's alone. It returns what was freed at the end of its heaps, and keeps what lies below anything still in use.
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
@@ -29,7 +30,7 @@ def settle() -> None:
     """Once all that lives as long as the process is made: the collector of cycles need not look at it ever again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 50, 100)
+    gc.set_threshold(_YOUNG_OBJECTS, 200, 100)
 
 
 def give_back() -> None:

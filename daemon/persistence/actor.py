@@ -21,6 +21,7 @@ from daemon.operations.logs import get_logger
 from daemon.persistence import acceptance, backlog, registry
 from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
+from daemon.persistence.heartbeat import Heartbeat
 from daemon.persistence.housekeeping import Housekeeping
 from daemon.persistence.lanes import Lanes
 from daemon.persistence.readers import Readers
@@ -52,8 +53,9 @@ log = get_logger()
 class Persistence:
     """Everything here runs in the event loop, but for what the writer is given to run.
 
-    `registry`: tenants and tokens as of the last commit. `cursor_key`: 32 random bytes of this database. `space`: what
-    the database takes of its disk, and what is left there."""
+    `limits` may be replaced: they hold from the next transaction on. `registry`: tenants and tokens as of the last
+    commit. `cursor_key`: 32 random bytes of this database. `space`: what the database takes of its disk, and what is
+    left there."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, storage: StorageSettings, limits: Limits, metrics: Metrics
@@ -61,8 +63,8 @@ class Persistence:
         self.registry = registry.load(connection)
         self.cursor_key: bytes = connection.execute("SELECT value FROM meta WHERE key = 'cursor_key'").fetchone()[0]
         self.failing: str | None = None
+        self.limits = limits
         self.space = FreeSpace(path, storage.min_free_bytes)
-        self._limits = limits
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
@@ -72,6 +74,7 @@ class Persistence:
         self._under_way: list[Ticket[Any]] = []
         self._wake, self._woken = trio.open_memory_channel[None](1)
         self._closing = trio.Event()
+        self._heartbeat = Heartbeat()
         self._offer: Callable[[Mapping[int, Mapping[int, int]]], None] = lambda work: None
 
     async def execute(self, command: Command[R], patience: float) -> R:
@@ -133,14 +136,20 @@ class Persistence:
         return self.registry.named({seq: n for seq, n in self._backlog.per_tenant() if self.registry.is_active(seq)})
 
     def oldest_by_tenant(self) -> dict[str, float]:
-        """Age in seconds of each one's oldest of them, as last looked up (once a second)."""
+        """Age in seconds of each one's oldest of them, as last looked up (once a second, or as soon as thousands of
+        webhooks have been looked at)."""
         now, waiting = now_ms(), self.waiting_by_tenant()
-        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.items()}
+        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.created.items()}
         return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
 
     def work(self) -> dict[int, dict[int, int]]:
         """All that waits, tenant → webhook → count: what the router is offered at the start."""
         return self._backlog.webhooks()
+
+    async def heartbeat(self) -> None:
+        """Returns when the actor has gone round once more, however the storage fares: not while it is stuck."""
+        self._poke()
+        await self._heartbeat.heard()
 
     def stop_by(self, deadline: float) -> None:
         """Not even a disk that does not answer holds `run` longer than this (trio's clock): it raises StorageStuck."""
@@ -165,6 +174,7 @@ class Persistence:
         task_status.started()
         try:
             while not (self._closing.is_set() and not self._lanes):
+                self._heartbeat.beat()
                 taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
                     await self._commit(taken)
@@ -196,7 +206,7 @@ class Persistence:
         started = time.perf_counter()
         commands = [ticket.command for ticket in taken]
         try:
-            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self._limits, self._backlog))
+            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self.limits, self._backlog))
         except (StorageFailed, StorageStuck):
             raise
         except Exception as bug:
@@ -279,6 +289,7 @@ class Persistence:
             ticket.answer(StorageFailed(str(failure)).refusal())
         pause = _FIRST_PAUSE
         while self.failing and (self._lanes or not self._closing.is_set()):
+            self._heartbeat.beat()
             await self._back_off(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             internal: list[Ticket[Any]] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
 from daemon.persistence.checkpoints import Checkpoints
+from daemon.persistence.oldest import Oldest
 from daemon.persistence.rest import Rest
 
 if TYPE_CHECKING:
@@ -26,29 +26,21 @@ Step = Callable[[], Callable[[], None]]
 LOOK_SECONDS = 1.0
 # Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
 _SECONDS_BETWEEN_SWEEPS = 0.025
-_OLDEST = """
-SELECT json_group_array(json_array(tenant, oldest)) FROM (
-    SELECT w.tenant, min(d.created) AS oldest FROM json_each(?) j JOIN webhooks w ON w.seq = j.value
-    JOIN deliveries d ON d.seq = (
-        SELECT q.seq FROM deliveries q WHERE q.finished IS NULL AND q.status = 'pending'
-        AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT 1)
-    GROUP BY w.tenant)
-"""
-_oldest = msgspec.json.Decoder(list[tuple[int, int]])
 
 log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: when each tenant's oldest waiting delivery was created (ms), as of the last look."""
+    """`oldest`: which delivery of each tenant has been waiting longest."""
 
     def __init__(self, connection: sqlite3.Connection, readers: Readers, metrics: Metrics) -> None:
-        self.oldest: dict[int, int] = {}
+        self.oldest = Oldest()
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
         self._looked = self._swept = 0.0
+        self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
@@ -64,7 +56,7 @@ class Housekeeping:
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
-        if self._cancelling or self._removing:
+        if self._cancelling or self._removing or self.oldest.looking:
             return max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now)
         return LOOK_SECONDS
 
@@ -75,21 +67,25 @@ class Housekeeping:
         A step raises sqlite3.Error, and is then due again."""
         if self._checkpoints.due:
             return self._checkpoint
-        if now - self._looked >= LOOK_SECONDS:
+        if now - self._looked >= LOOK_SECONDS and not self.oldest.looking:
             self._looked = now
-            webhooks, rest = waiting(), self._rest.due()
-            return lambda: self._look(webhooks, rest=rest)
+            self.oldest.begin(waiting())
+            if self._rest.due():
+                return self._take_rest
         if now - self._swept < _SECONDS_BETWEEN_SWEEPS:
             return None
+        due: list[Step] = []
+        if self.oldest.looking:
+            due.append(self._look)
         if self._cancelling:
-            self._swept = now
-            webhook = next(iter(self._cancelling))
-            return lambda: self._cancel(webhook)
+            due.append(partial(self._cancel, next(iter(self._cancelling))))
         if self._removing:
-            self._swept = now
-            tenant = next(iter(self._removing))
-            return lambda: self._remove(tenant)
-        return None
+            due.append(partial(self._remove, next(iter(self._removing))))
+        if not due:
+            return None
+        self._swept = now
+        self._turn += 1
+        return due[self._turn % len(due)]
 
     def _checkpoint(self) -> Callable[[], None]:
         self._checkpoints.run(self._connection)
@@ -99,18 +95,13 @@ class Housekeeping:
         self._checkpoints.wrote(rows, size)
         self._rest.disturbed()
 
-    def _look(self, webhooks: list[int], *, rest: bool) -> Callable[[], None]:
-        oldest: dict[int, int] = {}
-        if webhooks:
-            (found,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
-            oldest = dict(_oldest.decode(found))
-        if rest:
-            self._rest.take()
+    def _look(self) -> Callable[[], None]:
+        self.oldest.look(self._connection)
+        return lambda: None
 
-        def done() -> None:
-            self.oldest = oldest
-
-        return done
+    def _take_rest(self) -> Callable[[], None]:
+        self._rest.take()
+        return lambda: None
 
     def _cancel(self, webhook: int) -> Callable[[], None]:
         cancelled = sweeping.cancel(self._connection, webhook, now_ms())

@@ -24,6 +24,11 @@ def missing(count: int) -> bytes:
     return b"dropped %d\n" % count
 
 
+def told(lines: list[bytes]) -> int:
+    """How many missing ones the lines report."""
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"dropped"))
+
+
 class Pipe:
     """A pipe that nobody reads until `drain` is called."""
 
@@ -102,10 +107,10 @@ def test_a_line_arrives_without_a_close(pipe: Pipe) -> None:
 
 def test_a_pipe_that_nobody_reads_never_blocks_the_caller_and_what_is_lost_is_counted_and_told(pipe: Pipe) -> None:
     writer = LogWriter(pipe.stream, missing, buffer_bytes=100_000)
-    began = time.monotonic()
-    for _ in range(20_000):
-        writer.write(LINE)
-    assert time.monotonic() - began < 2
+    caller = threading.Thread(target=lambda: [writer.write(LINE) for _ in range(20_000)], daemon=True)
+    caller.start()
+    caller.join(30)
+    assert not caller.is_alive(), "it waits for a reader that does not come"
     assert writer.dropped > 15_000
 
     lost = writer.dropped
@@ -114,7 +119,8 @@ def test_a_pipe_that_nobody_reads_never_blocks_the_caller_and_what_is_lost_is_co
     lines = pipe.ended()
     assert writer.dropped == lost
     assert lines.count(LINE) == 20_000 - lost
-    assert lines[-1] == missing(lost)
+    # More than once, if the writer's turn comes while the caller is still at it and the pipe has room again.
+    assert told(lines) == lost
 
 
 def test_the_loss_is_told_at_its_place_when_lines_go_on(pipe: Pipe) -> None:
@@ -129,9 +135,9 @@ def test_the_loss_is_told_at_its_place_when_lines_go_on(pipe: Pipe) -> None:
         accepted = before == writer.dropped
     assert writer.close(5)
     lines = pipe.ended()
-    told = [int(line.split()[1]) for line in lines if line.startswith(b"dropped")]
-    assert sum(told) == writer.dropped
-    assert lines[-2:] == [missing(told[-1]), b"after\n"]
+    assert told(lines) == writer.dropped
+    assert lines[-2].startswith(b"dropped")
+    assert lines[-1] == b"after\n"
 
 
 def test_close_gives_up_on_a_stalled_sink_in_time_and_counts_what_it_leaves(pipe: Pipe) -> None:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
-from daemon.egress.wire import PlainWire, TlsWire
+from daemon.egress.tls_wire import TlsWire
+from daemon.egress.wire import PlainWire
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
 
