@@ -50,6 +50,7 @@ from daemon.persistence.recovery import Recovered, recover
 from daemon.persistence.schema import NewerDatabase
 from daemon.reloading import Reload
 from daemon.settings import EgressSettings, Settings
+from daemon.watching import sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -117,7 +118,7 @@ def _open(settings: Settings, read_settings: Callable[[], Settings], path: Path,
     connection = open_writer(path)
     try:
         operator = OperatorToken.open(settings)
-        metrics = Metrics()
+        metrics = Metrics(settings.observe.tenant_labels)
         _tell(recover(connection, now_ms()), metrics)
         listeners = open_listeners(settings.server, os.environ)
     except BaseException:
@@ -133,8 +134,9 @@ def _open(settings: Settings, read_settings: Callable[[], Settings], path: Path,
 
 def _tell(recovered: Recovered, metrics: Metrics) -> None:
     """Log and count what the start made `interrupted`."""
-    metrics.interrupted(len(recovered.interrupted) + recovered.copied)
+    metrics.interrupted(recovered.copied)
     for delivery in recovered.interrupted:
+        metrics.interrupted(1, delivery.tenant)
         log.warning(
             "delivery.interrupted",
             tenant=delivery.tenant,
@@ -156,14 +158,13 @@ def _tell(recovered: Recovered, metrics: Metrics) -> None:
 
 async def _serve(build: Callable[[], _House], read_settings: Callable[[], Settings], writer: LogWriter) -> int:
     house = build()
-    house.metrics.observe(
-        house.store.waiting, house.store.oldest_waiting, lambda: house.router.in_flight, lambda: writer.dropped
-    )
+    house.metrics.observe(sources(house.store, house.router, house.ready, writer))
     reload = Reload(house.settings, read_settings, partial(_apply, house, writer))
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as root:
             stopping = _Stopping(house.settings.delivery.drain_timeout)
             root.start_soon(_heed, signals, stopping, house, reload)
+            root.start_soon(house.metrics.last_hour.run)
             root.start_soon(report, house.manager, partial(_status, house), house.store.heartbeat)
             await _live(house, stopping)
             root.cancel_scope.cancel()
@@ -183,6 +184,7 @@ def _build(
     ready.set("starting", "The daemon is starting.")
     policy = _policy(settings.egress, listeners)
     store = Persistence(connection, path, settings.storage, settings.limits, metrics)
+    ready.watch(store.troubles)
     transport = EgressTransport(settings.delivery, settings.egress, policy)
     router = Router(store, transport, settings.delivery, metrics)
     roles: frozenset[Role] = frozenset(listener.role for listener in listeners)
@@ -273,8 +275,10 @@ async def _deliver_and_answer(house: _House) -> None:
 
 
 def _status(house: _House) -> str:
-    unready = " ".join(house.ready.reasons().values()) or house.store.trouble()
-    return unready or f"{house.router.in_flight} in flight, {house.store.waiting()} waiting"
+    return (
+        " ".join(house.ready.reasons().values())
+        or f"{house.router.in_flight} in flight, {house.store.waiting()} waiting"
+    )
 
 
 def _addresses(listeners: list[Listener]) -> dict[str, list[str]]:

@@ -56,6 +56,10 @@ class Router:
         """How many attempts are under way."""
         return self._pool.busy
 
+    def in_flight_by_tenant(self) -> dict[int, int]:
+        """Whose they are, by the tenants' seqs; those without any are left out."""
+        return {tenant: actor.running for tenant, actor in self._actors.items() if actor.running}
+
     @property
     def actors(self) -> int:
         """How many tenants have an actor."""

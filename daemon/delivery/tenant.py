@@ -82,6 +82,11 @@ class TenantActor:
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return self._running
+
     def offer(self, work: Mapping[int, int]) -> None:
         """So many more deliveries wait, by webhook. Never blocks."""
         for webhook, count in work.items():

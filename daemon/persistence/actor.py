@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from daemon.operations.health import Part
     from daemon.operations.metrics import Metrics
     from daemon.persistence.housekeeping import Step
     from daemon.settings import Limits, StorageSettings
@@ -44,6 +45,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_SILENCE = 5.0  # seconds that no transaction takes on a disk that answers
 
 log = get_logger()
 
@@ -52,7 +54,8 @@ class Persistence:
     """Everything here runs in the event loop, but for what the writer is given to run.
 
     `limits` may be replaced: they hold from the next transaction on. `registry`: tenants and tokens as of the last
-    commit. `cursor_key`: 32 random bytes of this database."""
+    commit. `cursor_key`: 32 random bytes of this database. `space`: what the database takes of its disk, and what is
+    left there."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, storage: StorageSettings, limits: Limits, metrics: Metrics
@@ -61,7 +64,7 @@ class Persistence:
         self.cursor_key: bytes = connection.execute("SELECT value FROM meta WHERE key = 'cursor_key'").fetchone()[0]
         self.failing: str | None = None
         self.limits = limits
-        self._space = FreeSpace(path, storage.min_free_bytes)
+        self.space = FreeSpace(path, storage.min_free_bytes)
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
@@ -107,9 +110,17 @@ class Persistence:
         self._housekeeping.read()
         return await self._readers.read(query, *args, **kwargs)
 
-    def trouble(self) -> str | None:
-        """Why nothing can be published just now for the storage's sake, or None."""
-        return self.failing or self._space.shortage()
+    def troubles(self) -> dict[Part, str]:
+        """Why nothing can be published just now for the storage's sake, by what is the matter; empty if it can be."""
+        troubles: dict[Part, str] = {}
+        silent = self._writer.silent
+        if self.failing is not None:
+            troubles["storage"] = self.failing
+        elif silent > _SILENCE:
+            troubles["storage"] = f"The disk has not answered for {silent:.0f} s."
+        if (why := self.space.shortage()) is not None:
+            troubles["space"] = why
+        return troubles
 
     @property
     def damaged(self) -> bool:
@@ -118,13 +129,18 @@ class Persistence:
 
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
-        return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))
+        return sum(self.waiting_by_tenant().values())
 
-    def oldest_waiting(self) -> float:
-        """Age in seconds of the oldest of them, as last looked up (once a second, or as soon as thousands of webhooks
-        have been looked at); 0 when none waits."""
-        oldest = self._housekeeping.oldest.created
-        return 0.0 if oldest is None or not self.waiting() else max(0.0, (now_ms() - oldest) / 1000)
+    def waiting_by_tenant(self) -> dict[str, int]:
+        """The same by the tenants' ids; those for which nothing waits are left out."""
+        return self.registry.named({seq: n for seq, n in self._backlog.per_tenant() if self.registry.is_active(seq)})
+
+    def oldest_by_tenant(self) -> dict[str, float]:
+        """Age in seconds of each one's oldest of them, as last looked up (once a second, or as soon as thousands of
+        webhooks have been looked at)."""
+        now, waiting = now_ms(), self.waiting_by_tenant()
+        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.created.items()}
+        return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
 
     def work(self) -> dict[int, dict[int, int]]:
         """All that waits, tenant → webhook → count: what the router is offered at the start."""
@@ -310,7 +326,7 @@ class Persistence:
             raise Draining("The daemon is stopping. Send this again to the next one.")
         if self.failing is not None:
             raise StorageFailed(self.failing).refusal()
-        if isinstance(command, Publish) and (why := self._space.shortage()) is not None:
+        if isinstance(command, Publish) and (why := self.space.shortage()) is not None:
             raise StorageUnavailable(f"{why} Nothing was stored; send this again later.")
 
     def _poke(self) -> None:

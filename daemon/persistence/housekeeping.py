@@ -34,7 +34,7 @@ log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: which delivery has been waiting longest."""
+    """`oldest`: which delivery of each tenant has been waiting longest."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
@@ -122,7 +122,7 @@ class Housekeeping:
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
-            self._metrics.cancelled(len(cancelled))
+            self._metrics.cancelled(len(cancelled), cancelled[0].tenant)
             for row in cancelled:
                 log.info(
                     "delivery.cancelled",

@@ -18,7 +18,7 @@ from daemon.model import Claimed, Outcome
 from daemon.operations.metrics import Metrics
 from daemon.persistence.commands import Publish
 from daemon.persistence.effects import Effects
-from daemon.persistence.lanes import Ticket
+from daemon.persistence.tickets import Ticket
 from daemon.settings import DeliverySettings
 from tests.storage.stores import running
 
