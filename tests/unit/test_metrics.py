@@ -72,6 +72,14 @@ def test_events_postponed_and_commits_are_counted() -> None:
     assert value(metrics, "commit_duration_seconds_count") == 2
 
 
+def test_the_seconds_of_a_blocked_loop_add_up() -> None:
+    metrics = Metrics()
+    assert value(metrics, "loop_blocked_seconds_total") == 0
+    metrics.loop_blocked(0.25)
+    metrics.loop_blocked(1.5)
+    assert value(metrics, "loop_blocked_seconds_total") == 1.75
+
+
 def test_requests_are_counted_by_route_method_and_status() -> None:
     metrics = Metrics()
     for status in (202, 202, 422):
@@ -105,7 +113,7 @@ def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None
     Metrics()
     text = metrics.render().decode()
     families = list(text_string_to_metric_families(text))
-    assert len(families) == 12
+    assert len(families) == 13
     for family in families:
         assert family.name.startswith("tenant_webhooks_")
         assert family.documentation.endswith(".")
