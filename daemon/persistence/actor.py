@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
-from msgspec.structs import replace
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
@@ -23,12 +22,12 @@ from daemon.persistence.commands import Begun, Command, Internal, Progress, Prog
 from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.heartbeat import Heartbeat
 from daemon.persistence.housekeeping import Housekeeping
-from daemon.persistence.lanes import Lanes
+from daemon.persistence.intake import Intake
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
 from daemon.persistence.tickets import Spread, Ticket
 from daemon.persistence.writer import StorageStuck, Writer, probe
-from daemon.refusals import Draining, OutcomeUnknown, Refusal, StorageUnavailable
+from daemon.refusals import Draining, OutcomeUnknown, Refusal
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,7 +61,6 @@ class Persistence:
     ) -> None:
         self.registry = registry.load(connection)
         self.cursor_key: bytes = connection.execute("SELECT value FROM meta WHERE key = 'cursor_key'").fetchone()[0]
-        self.failing: str | None = None
         self.limits = limits
         self.space = FreeSpace(path, storage.min_free_bytes)
         self._metrics = metrics
@@ -70,10 +68,9 @@ class Persistence:
         self._readers = Readers(path)
         self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
-        self._lanes = Lanes()
+        self._intake = Intake(self.space)
+        self._lanes = self._intake.lanes
         self._under_way: list[Ticket[Any]] = []
-        self._wake, self._woken = trio.open_memory_channel[None](1)
-        self._closing = trio.Event()
         self._heartbeat = Heartbeat()
         self._offer: Callable[[Mapping[int, Mapping[int, int]]], None] = lambda work: None
 
@@ -83,25 +80,12 @@ class Persistence:
         Raises the command's `Refusal`s, `StorageUnavailable` and `Draining` (not stored), `OutcomeUnknown` (may be).
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self._refuse_unless_able(command)
-        ticket: Ticket[R] = Ticket(command, trio.current_time() + patience)
-        if not self._lanes.put_public(ticket):
-            raise StorageUnavailable("Too many requests wait for the storage. Send this again a little later.")
-        self._poke()
-        return await ticket.wait_patiently()
+        return await self._intake.execute(command, patience)
 
     async def progress(self, command: Progress) -> Progressed:
         """Never refused; waits for as long as the storage fails. Cancelled, it is carried out all the same, but for
         its claims: what nobody will attempt is not claimed, or goes back to pending."""
-        ticket: Ticket[Progressed] = Ticket(command, trio.current_time())
-        self._lanes.put_internal(ticket)
-        self._poke()
-        try:
-            return await ticket.wait()
-        except trio.Cancelled:
-            ticket.command, ticket.abandoned = replace(command, claims=[]), True
-            raise
+        return await self._intake.progress(command)
 
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -114,8 +98,8 @@ class Persistence:
         """Why nothing can be published just now for the storage's sake, by what is the matter; empty if it can be."""
         troubles: dict[Part, str] = {}
         silent = self._writer.silent
-        if self.failing is not None:
-            troubles["storage"] = self.failing
+        if self._intake.failing is not None:
+            troubles["storage"] = self._intake.failing
         elif silent > _SILENCE:
             troubles["storage"] = f"The disk has not answered for {silent:.0f} s."
         if (why := self.space.shortage()) is not None:
@@ -148,7 +132,7 @@ class Persistence:
 
     async def heartbeat(self) -> None:
         """Returns when the actor has gone round once more, however the storage fares: not while it is stuck."""
-        self._poke()
+        self._intake.ring()
         await self._heartbeat.heard()
 
     def stop_by(self, deadline: float) -> None:
@@ -157,8 +141,7 @@ class Persistence:
 
     def close(self) -> None:
         """Refuse what comes from now on; `run` ends when what waits has been carried out."""
-        self._closing.set()
-        self._poke()
+        self._intake.close()
 
     async def run(
         self,
@@ -173,7 +156,7 @@ class Persistence:
         self._offer = offer
         task_status.started()
         try:
-            while not (self._closing.is_set() and not self._lanes):
+            while not (self._intake.closed.is_set() and not self._lanes):
                 self._heartbeat.beat()
                 taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
@@ -183,11 +166,10 @@ class Persistence:
                         # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
                         await trio.lowlevel.checkpoint()
                         await trio.lowlevel.checkpoint()
-                if not await self._keep_house() and not self._lanes and not self._closing.is_set():
-                    with trio.move_on_after(self._housekeeping.pause(time.monotonic())):
-                        await self._woken.receive()
+                if not await self._keep_house() and not self._lanes and not self._intake.closed.is_set():
+                    await self._intake.rung(self._housekeeping.pause(time.monotonic()))
         finally:
-            self._closing.set()
+            self._intake.close()
             self._let_go()
             self._readers.close()
             await self._writer.close()
@@ -236,8 +218,8 @@ class Persistence:
         return True
 
     def _after_commit(self, taken: list[Ticket[Any]], done: Executed, seconds: float) -> None:
-        if self.failing is not None:
-            self.failing = None
+        if self._intake.failing is not None:
+            self._intake.failing = None
             log.info("storage.recovered")
         work = done.effects.carry_out(self.registry)
         rows = sum(ticket.rows for ticket in taken)
@@ -278,9 +260,9 @@ class Persistence:
     ) -> None:
         """Refuse the public commands, keep the internal ones, and try those and the step again until the storage is
         back, or until the daemon stops and there is nothing to lose."""
-        if self.failing is None:
+        if self._intake.failing is None:
             log.error("storage.failing", reason=str(failure))
-        self.failing = str(failure)
+        self._intake.failing = str(failure)
         self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Internal)])
         for ticket in taken:
             if not isinstance(ticket.command, Internal):
@@ -288,9 +270,9 @@ class Persistence:
         for ticket in self._lanes.take_public():
             ticket.answer(StorageFailed(str(failure)).refusal())
         pause = _FIRST_PAUSE
-        while self.failing and (self._lanes or not self._closing.is_set()):
+        while self._intake.failing and (self._lanes or not self._intake.closed.is_set()):
             self._heartbeat.beat()
-            await self._back_off(pause)
+            await self._intake.back_off(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             internal: list[Ticket[Any]] = []
             try:
@@ -301,17 +283,8 @@ class Persistence:
                 internal = self._lanes.take(trio.current_time())
                 await self._carry_out(internal)
             except StorageFailed as again:
-                self.failing = str(again)
+                self._intake.failing = str(again)
                 self._lanes.put_back(internal)
-
-    async def _back_off(self, pause: float) -> None:
-        """Closing cuts the pause short: a daemon that stops has no time for long ones."""
-        if self._closing.is_set():
-            await trio.sleep(_FIRST_PAUSE)
-            return
-        with trio.move_on_after(pause):
-            await self._closing.wait()
-        await trio.lowlevel.checkpoint_if_cancelled()
 
     def _let_go(self) -> None:
         """Nobody is left waiting for an actor that has ended, however it ended."""
@@ -320,17 +293,3 @@ class Persistence:
                 ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
         for ticket in self._lanes.take_public():
             ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))
-
-    def _refuse_unless_able(self, command: Command[Any]) -> None:
-        if self._closing.is_set():
-            raise Draining("The daemon is stopping. Send this again to the next one.")
-        if self.failing is not None:
-            raise StorageFailed(self.failing).refusal()
-        if isinstance(command, Publish) and (why := self.space.shortage()) is not None:
-            raise StorageUnavailable(f"{why} Nothing was stored; send this again later.")
-
-    def _poke(self) -> None:
-        try:
-            self._wake.send_nowait(None)
-        except trio.WouldBlock:
-            return

@@ -54,7 +54,7 @@ async def test_a_disk_that_does_not_answer_is_told_before_it_fails(
             nursery.start_soon(_tenant, store)
             while not store.actor.troubles():
                 await trio.lowlevel.checkpoint()
-            assert store.actor.failing is None
+            assert store.actor._intake.failing is None
             assert "has not answered" in store.actor.troubles()["storage"]
     while store.actor.troubles():
         await trio.lowlevel.checkpoint()
