@@ -9,6 +9,7 @@ import click
 
 from daemon import __version__
 from daemon.cli.backup import backup
+from daemon.cli.check import check
 from daemon.cli.deliveries import deliveries
 from daemon.cli.demo import demo
 from daemon.cli.doctor import doctor
@@ -44,6 +45,7 @@ for command in (
     status,
     doctor,
     backup,
+    check,
     demo,
     listen,
     tenants,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-SPREAD = 0.5
+SPREAD = 0.85
 """The gap between two beginnings, as a part of the one that would keep every slot just busy."""
 TOLERANCE = 0.02
 """Seconds by which beginnings that come late, behind a commit say, may catch up with the schedule."""
@@ -16,9 +16,10 @@ _LEAST_GAP = 1e-9
 class Pace:
     """Virtual scheduling (GCRA, ITU-T I.371) of what all tenants' actors begin at webhooks that are not prompt.
 
-    By Little's law `slots` that are held for D seconds on average come free `slots` / D times a second. Twice as many
-    may begin, so that it never is the pace that leaves a slot idle for long. D follows the attempts that ended, each
-    counting the same; until a slow one did there is no gap. Instants are seconds on any one clock."""
+    By Little's law `slots` that are held for D seconds on average come free `slots` / D times a second. Somewhat more
+    may begin, and slow webhooks never hold more than three quarters of the slots: it is not the pace that leaves one
+    idle for long. D follows the attempts that ended, each counting the same; until a slow one did there is no gap.
+    Instants are seconds on any one clock."""
 
     __slots__ = ("_mean", "_next", "_slots")
 

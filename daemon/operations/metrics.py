@@ -57,6 +57,12 @@ class Metrics:
             "Deliveries put back to pending because of this machine (descriptors, memory, ports), not of the receiver.",
             registry=registry,
         )
+        self._deleted_events = Counter(
+            p + "events_deleted", "Events deleted by retention (storage.retention_days, max_bytes).", registry=registry
+        )
+        self._deleted_deliveries = Counter(
+            p + "deliveries_deleted", "Deliveries deleted with their events.", registry=registry
+        )
         self._rows = Histogram(
             p + "commit_rows", "Rows written by one group commit.", buckets=_COMMIT_ROWS, registry=registry
         )
@@ -101,6 +107,10 @@ class Metrics:
 
     def postponed(self, count: int) -> None:
         self._postponed.inc(count)
+
+    def deleted(self, events: int, deliveries: int) -> None:
+        self._deleted_events.inc(events)
+        self._deleted_deliveries.inc(deliveries)
 
     def commit(self, rows: int, seconds: float) -> None:
         self._rows.observe(rows)

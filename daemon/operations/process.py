@@ -9,8 +9,8 @@ import os
 import resource
 
 # Nearly all that a delivery makes dies with its last reference, so the collector finds little for its pains; Python's
-# own threshold of 700 made it a sixth of all CPU time under load. Nobody else has a turn while it looks at so many: about
-# a millisecond.
+# own threshold of 700 made it a sixth of all CPU time under load. While it looks, about a millisecond for so many,
+# nobody else has a turn.
 _YOUNG_OBJECTS = 5_000
 # glibc's alone. It returns what was freed at the end of its heaps, and keeps what lies below anything still in use.
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

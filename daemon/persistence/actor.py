@@ -68,7 +68,7 @@ class Persistence:
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
-        self._housekeeping = Housekeeping(connection, self._readers, metrics)
+        self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
         self._lanes = Lanes()
         self._under_way: list[Ticket[Any]] = []

@@ -37,6 +37,7 @@ def backup(source: Path, target: Path) -> None:
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         _copy(source, partial)
         _sync(partial)
+        _verify(partial)
         partial.replace(target)
         _sync(target.absolute().parent)
     except BaseException as error:
@@ -59,13 +60,30 @@ def _copy(source: Path, target: Path) -> None:
             reader.execute("COMMIT")
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute("UPDATE meta SET value = 1 WHERE key = 'copy'")
-            (verdict,) = copy.execute("PRAGMA quick_check").fetchone()
-            if verdict != "ok":
-                raise BackupError(f"The copy is damaged ({verdict}); the database itself may be. Keep both files.")
         finally:
             copy.close()
     finally:
         reader.close()
+
+
+def _verify(copy: Path) -> None:
+    """Open it anew and read all of it, from the disk as far as the kernel lets go of what it has in memory."""
+    descriptor = os.open(copy, os.O_RDONLY)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+    reader = open_reader(copy)
+    try:
+        (verdict,) = reader.execute("PRAGMA quick_check(1)").fetchone()
+        (marked,) = reader.execute("SELECT value FROM meta WHERE key = 'copy'").fetchone()
+    finally:
+        reader.close()
+    if verdict != "ok" or not marked:
+        raise BackupError(
+            f"The copy cannot be read back as it was written ({verdict}), so there is none. See whether the database "
+            "is sound (tenant-webhooks check); if it is, copy it to another disk."
+        )
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, the age of the oldest that waits, rest."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the age of the oldest that
+waits, rest."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from daemon.persistence import sweeping
 from daemon.persistence.checkpoints import Checkpoints
 from daemon.persistence.oldest import Oldest
 from daemon.persistence.rest import Rest
+from daemon.persistence.retention import Retention
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
     from daemon.persistence.readers import Readers
+    from daemon.settings import StorageSettings
 
 Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""
@@ -33,12 +36,15 @@ log = get_logger()
 class Housekeeping:
     """`oldest`: which delivery of each tenant has been waiting longest."""
 
-    def __init__(self, connection: sqlite3.Connection, readers: Readers, metrics: Metrics) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
+    ) -> None:
         self.oldest = Oldest()
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
+        self._retention = Retention(connection, storage, metrics)
         self._looked = self._swept = 0.0
         self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
@@ -47,6 +53,7 @@ class Housekeeping:
 
     def committed(self, rows: int, effects: Effects) -> None:
         self._wrote(rows, effects.written)
+        self._retention.committed(rows)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
@@ -56,9 +63,10 @@ class Housekeeping:
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
+        pause = self._retention.pause(now)
         if self._cancelling or self._removing or self.oldest.looking:
-            return max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now)
-        return LOOK_SECONDS
+            return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
+        return pause
 
     def next(self, now: float, waiting: Callable[[], list[int]]) -> Step | None:
         """The step to take now, if one is due.
@@ -72,8 +80,14 @@ class Housekeeping:
             self.oldest.begin(waiting())
             if self._rest.due():
                 return self._take_rest
-        if now - self._swept < _SECONDS_BETWEEN_SWEEPS:
-            return None
+        if now - self._swept >= _SECONDS_BETWEEN_SWEEPS and (sweep := self._sweep()) is not None:
+            self._swept = now
+            return sweep
+        retain = self._retention.next(now)
+        return None if retain is None else lambda: self._retain(retain)
+
+    def _sweep(self) -> Step | None:
+        """One of those that there is work for, in turn."""
         due: list[Step] = []
         if self.oldest.looking:
             due.append(self._look)
@@ -81,11 +95,8 @@ class Housekeeping:
             due.append(partial(self._cancel, next(iter(self._cancelling))))
         if self._removing:
             due.append(partial(self._remove, next(iter(self._removing))))
-        if not due:
-            return None
-        self._swept = now
         self._turn += 1
-        return due[self._turn % len(due)]
+        return due[self._turn % len(due)] if due else None
 
     def _checkpoint(self) -> Callable[[], None]:
         self._checkpoints.run(self._connection)
@@ -132,5 +143,14 @@ class Housekeeping:
             self._wrote(sweeping.ROWS)
             if not more:
                 self._removing.discard(tenant)
+
+        return done
+
+    def _retain(self, step: Callable[[], Callable[[], int]]) -> Callable[[], None]:
+        after = step()
+
+        def done() -> None:
+            if changed := after():
+                self._wrote(changed)
 
         return done

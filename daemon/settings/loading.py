@@ -216,6 +216,9 @@ def _expected(kind: Any) -> str:
     match inspect.type_info(kind):
         case inspect.IntType(ge=low, le=high):
             return f"a whole number from {low} to {high}"
+        case inspect.Metadata(type=inspect.FloatType(ge=low, le=high)) as described:
+            extra = cast("dict[str, str]", described.extra)  # pyright: ignore[reportUnknownMemberType] -- a bare dict
+            return f"a number of {extra['unit']} from {low:g} to {high:g}"
         case inspect.FloatType(ge=low, le=high):
             return f"a number of seconds from {low:g} to {high:g}"
         case inspect.BoolType():

@@ -1,6 +1,7 @@
 """The settings as frozen records: defaults, bounds and units. `config/tenant-webhooks.toml` explains each of them.
 
-Durations are seconds, sizes bytes. A record made directly is not checked; one that `load` made is.
+Durations are seconds unless a name says otherwise, sizes bytes. A record made directly is not checked; one that `load`
+made is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ LogFormat = Literal["auto", "json", "console"]
 
 Seconds = Annotated[float, Meta(ge=0.01, le=3600)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=3600)]
+Days = Annotated[float, Meta(ge=0, le=36_500, extra={"unit": "days"})]
 Slots = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -36,6 +38,8 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
 class StorageSettings(Struct, frozen=True, kw_only=True):
     path: Annotated[str, Meta(min_length=1)] = "tenant-webhooks.db"
     min_free_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 67_108_864
+    retention_days: Days = 30.0
+    max_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 0
 
 
 class DeliverySettings(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from tests.bench import completeness, machine, nginx, report
 from tests.bench.bench import Bench
-from tests.bench.scenarios import arrival, growth, isolation, memory, publishing, throughput
+from tests.bench.scenarios import arrival, growth, isolation, memory, publishing, retention, throughput
 from tests.bench.table import terminal
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "isolation": isolation.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "retention": retention.measure,
 }
 
 

@@ -11,6 +11,7 @@ import trio
 from daemon.events import SESSION_COMPLETED
 from daemon.model import Claimed, Finished, Outcome, Tenant, Webhook
 from daemon.operations.metrics import Metrics
+from daemon.persistence import queries
 from daemon.persistence.actor import Persistence
 from daemon.persistence.commands import (
     Claim,
@@ -86,6 +87,10 @@ class Store:
     async def webhook(self, tenant: Tenant, url: str = "https://example.com/hook", *, active: bool = True) -> Webhook:
         command = CreateWebhook(tenant.seq, url, None, (SESSION_COMPLETED,), active, b"k" * 32)
         return await self.actor.execute(command, PATIENCE)
+
+    async def webhook_by(self, tenant: int, seq: int) -> Webhook:
+        found = await self.actor.read(queries.webhooks, tenant, None, None, None)
+        return next(webhook for webhook in found if webhook.seq == seq)
 
     async def publish(self, tenant: Tenant, count: int = 1, **fields: object) -> list[Published]:
         events = [new_event(tenant, **fields) for _ in range(count)]

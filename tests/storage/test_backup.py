@@ -6,14 +6,14 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from daemon.persistence import backup as backups
-from daemon.persistence.backup import backup
+from daemon.persistence.backup import BackupError, backup
 from daemon.persistence.database import open_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def fill(connection: sqlite3.Connection, rows: int) -> None:
@@ -73,3 +73,15 @@ def test_there_is_no_moment_at_which_a_copy_has_its_name_but_not_its_mark(
     marked = connect(copy)
     assert marked.execute("SELECT value FROM meta WHERE key = 'copy'").fetchone() == (1,)
     marked.close()
+
+
+def test_a_copy_that_cannot_be_read_back_is_none(path: Path, tmp_path: Path) -> None:
+    connection = open_writer(path)
+    fill(connection, 300)
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(BackupError, match="tenant-webhooks check"):
+        backup(path, tmp_path / "copy.db")
+    assert [file.name for file in tmp_path.iterdir() if "copy" in file.name] == []

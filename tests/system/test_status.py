@@ -44,7 +44,7 @@ async def test_a_fresh_daemon_says_what_it_is_and_that_all_is_well(daemons: Daem
     assert told["database"]["size"] > 0
     assert told["database"]["wal"] > 0
     assert told["disk"]["free"] > told["disk"]["least"] == 4096
-    assert set(told["retention"]) == {"days", "oldest"}
+    assert told["retention"] == {"days": 30, "oldest": None}
 
 
 async def test_outcomes_of_the_last_hour_and_the_worst_webhooks_are_told(

@@ -56,7 +56,7 @@ def test_each_value_names_its_source(tmp_path: Path) -> None:
     assert "tw_secret" not in result.output
 
 
-@pytest.mark.parametrize("command", ["check-config", "serve", "backup"])
+@pytest.mark.parametrize("command", ["check-config", "serve", "backup", "check"])
 def test_a_configuration_that_cannot_be_used_ends_each_command_with_2_and_the_reason(
     command: str, tmp_path: Path
 ) -> None:

@@ -78,15 +78,19 @@ def test_every_outcome_exists_at_zero_before_it_happens() -> None:
     assert value(metrics, "deliveries_postponed_total") == 0
 
 
-def test_events_postponed_and_commits_are_counted() -> None:
+def test_events_postponed_deleted_and_commits_are_counted() -> None:
     metrics = Metrics()
     metrics.events_accepted(3)
     metrics.events_accepted(4)
     metrics.postponed(2)
+    metrics.deleted(3, 5)
+    metrics.deleted(0, 2)
     metrics.commit(100, 0.004)
     metrics.commit(1, 0.2)
     assert value(metrics, "events_accepted_total") == 7
     assert value(metrics, "deliveries_postponed_total") == 2
+    assert value(metrics, "events_deleted_total") == 3
+    assert value(metrics, "deliveries_deleted_total") == 7
     assert value(metrics, "commit_rows_sum") == 101
     assert value(metrics, "commit_rows_bucket", le="100.0") == 2
     assert value(metrics, "commit_duration_seconds_bucket", le="0.005") == 1
@@ -141,7 +145,7 @@ def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None
     text = metrics.render().decode()
     families = list(text_string_to_metric_families(text))
     ours = [family for family in families if not family.name.startswith("process_")]
-    assert len(ours) == 17
+    assert len(ours) == 19
     assert len(families) == len(ours) + 6
     for family in ours:
         assert family.name.startswith("tenant_webhooks_")

@@ -30,11 +30,11 @@ def test_until_something_slow_was_seen_any_number_may_begin_at_once() -> None:
         assert pace.ready(0.0) > 10_000
 
 
-def test_a_thousand_attempts_that_hung_begin_again_over_more_than_four_seconds() -> None:
+def test_a_thousand_attempts_that_hung_begin_again_over_half_the_time_that_they_take() -> None:
     pace = seen(2048, 15.0)
     turns = [pace.turn(100.0) for _ in range(1160)]
     assert [after - before for before, after in pairwise(turns)] == pytest.approx([15 * SPREAD / 2048] * 1159)
-    assert 4 < turns[-1] - turns[0] < 4.5
+    assert 7 < turns[-1] - turns[0] < 7.5
     assert turns[0] == 100 - TOLERANCE
 
 

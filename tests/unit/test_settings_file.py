@@ -48,6 +48,7 @@ def test_every_setting_is_explained_with_its_bounds(section: str) -> None:
         if field.name in {"bind", "observe_bind", "admin_bind", "allow", "tenants"}:
             continue
         kind = inspect.type_info(field.type)
+        kind = kind.type if isinstance(kind, inspect.Metadata) else kind
         if isinstance(kind, inspect.IntType | inspect.FloatType):
             assert f"({kind.ge:g} to {kind.le:g}" in comment or f"({kind.ge} to {kind.le}" in comment, comment
         if isinstance(kind, inspect.LiteralType):

@@ -22,7 +22,7 @@ def behind_slow_ones(prompt: range = range(0), slow: range = range(0)) -> tuple[
     """Work where a second lies between two beginnings at webhooks that are not prompt; the next is due in 10 s."""
     pace = Pace(1)
     for _ in range(1000):
-        pace.ended(2.0)
+        pace.ended(1 / SPREAD)
     pace.turn(0.0, 10)
     return Work(16, 64, known(prompt, slow), pace), pace
 
@@ -100,7 +100,7 @@ def test_a_turn_that_came_without_a_slot_is_kept_and_nobody_is_woken_for_it_agai
 def test_several_that_begin_late_take_as_many_turns() -> None:
     pace = Pace(1)
     for _ in range(1000):
-        pace.ended(TOLERANCE / 2)
+        pace.ended(TOLERANCE / 4 / SPREAD)
     work = Work(16, 64, known(slow=range(1)), pace)
     work.add(0, 100)
     assert begun(work, 5.0) == {0: 5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -13,6 +14,10 @@ from daemon.front_end.routing import Call, House, Reply, Route, nothing, reply
 from daemon.front_end.views import View
 from daemon.instants import rfc3339
 from daemon.model import ErrorCode
+from daemon.persistence import queries
+
+if TYPE_CHECKING:
+    from daemon.model import Millis
 
 WORST = 10
 
@@ -62,7 +67,7 @@ class Disk(View, frozen=True):
 
 
 class Retention(View, frozen=True):
-    """How long events are kept, and the oldest that still is; null: for ever, and nobody knows."""
+    """How long events are kept, and since when the oldest there is; null: for ever, and none."""
 
     days: float | None
     oldest: str | None
@@ -84,10 +89,10 @@ class StatusView(View, frozen=True):
 
 
 async def status(call: Call[None, None, NoQuery]) -> Reply:
-    return reply(status_view(call.house))
+    return reply(status_view(call.house, await call.house.store.read(queries.oldest_event)))
 
 
-def status_view(house: House) -> StatusView:
+def status_view(house: House, oldest_event: Millis | None) -> StatusView:
     metrics, sources = house.metrics, house.metrics.sources
     assert sources is not None, "the supervisor has given them"
     uptime = time.monotonic() - metrics.started
@@ -102,7 +107,10 @@ def status_view(house: House) -> StatusView:
         last_hour=_last_hour(house),
         database=Database(size["main"], size["wal"]),
         disk=Disk(sources.free_bytes(), sources.least_free_bytes),
-        retention=Retention(days=None, oldest=None),
+        retention=Retention(
+            days=house.settings.storage.retention_days or None,
+            oldest=None if oldest_event is None else rfc3339(oldest_event),
+        ),
     )
 
 
