@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 _CONFIGURATION = "configuration"
+_PATIENCE = 30.0
 
 
 class Report(Struct, frozen=True):
@@ -78,11 +80,11 @@ def examined(config: str | None) -> Iterator[Finding]:
     if settings is not None:
         pid = holder(Path(settings.storage.path))
         for check in (permissions, disk, database):
-            yield from _guarded(check.__name__, lambda check=check: check(settings))
+            yield from guarded(check.__name__, lambda check=check: check(settings))
         for check in (descriptors, addresses, running):
-            yield from _guarded(check.__name__, lambda check=check: check(settings, pid))
+            yield from guarded(check.__name__, lambda check=check: check(settings, pid))
     for check in (clock, names, trust):
-        yield from _guarded(check.__name__, check)
+        yield from guarded(check.__name__, check)
 
 
 def _configuration(config: str | None) -> tuple[Settings | None, Finding]:
@@ -95,13 +97,26 @@ def _configuration(config: str | None) -> tuple[Settings | None, Finding]:
     return settings, ok(_CONFIGURATION, f"{place} can be used.")
 
 
-def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """A check that breaks must not take the others with it."""
-    try:
-        yield from check()
-    except Exception as bug:
-        says = f"The check itself broke: {type(bug).__name__}: {printable(str(bug))}"
-        yield failed(name, says, "That is a fault of this program: report it, with this line.")
+def guarded(name: str, check: Callable[[], Iterator[Finding]], patience: float = _PATIENCE) -> Iterator[Finding]:
+    """A check that breaks, or waits for a disk that does not answer, must not take the others with it."""
+    findings: list[Finding] = []
+    ended: list[bool] = []
+
+    def run() -> None:
+        try:
+            findings.extend(check())
+        except Exception as bug:
+            says = f"The check itself broke: {type(bug).__name__}: {printable(str(bug))}"
+            findings.append(failed(name, says, "That is a fault of this program: report it, with this line."))
+        ended.append(True)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(patience)
+    yield from list(findings)
+    if not ended:
+        says = f"The check did not end within {patience:g} s."
+        yield failed(name, says, "Something it looks at does not answer: look for a disk or a mount that hangs.")
 
 
 def _show(report: Report) -> None:

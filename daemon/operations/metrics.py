@@ -11,7 +11,6 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
 
 from daemon import __version__
-from daemon.identifiers import now_ms
 from daemon.operations.attempts import Attempts
 from daemon.operations.gauges import Gauges, Sources
 from daemon.operations.labels import OTHERS, TenantLabels
@@ -43,7 +42,7 @@ class Metrics:
 
     def __init__(self, tenant_labels: Sequence[str] = ()) -> None:
         prometheus_client.disable_created_metrics()
-        self.started, self.started_at = time.monotonic(), now_ms()
+        self.started = time.monotonic()
         self.sources: Sources | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
         self._labels = TenantLabels(tenant_labels)
@@ -52,6 +51,7 @@ class Metrics:
         self._attempts = Attempts(p, self._labels)
         registry.register(self._attempts)
         self.last_hour = LastHour(self._attempts.totals)
+        self.started_at = self.last_hour.since
         self._postponed = Counter(
             p + "deliveries_postponed",
             "Deliveries put back to pending because of this machine (descriptors, memory, ports), not of the receiver.",

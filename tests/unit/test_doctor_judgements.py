@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.cli.checks import clock, descriptors, disk, names, permissions, trust
+from daemon.cli.checks.finding import Finding, ok
+from daemon.cli.doctor import guarded
 from daemon.persistence.lock import holders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOUNTS = """\
 22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw
@@ -131,3 +138,23 @@ def test_the_holders_of_a_lock_are_those_with_an_exclusive_one_on_its_inode() ->
 5: FLOCK  ADVISORY  WRITE 16 00:2c:77 0 EOF
 """
     assert holders(table, 77) == [14, 16]
+
+
+def test_a_check_that_breaks_or_hangs_is_a_failure_of_its_own() -> None:
+    never = threading.Event()
+
+    def breaks() -> Iterator[Finding]:
+        yield ok("one", "It is right.")
+        raise ZeroDivisionError("by\x1bzero")
+
+    def hangs() -> Iterator[Finding]:
+        yield ok("one", "It is right.")
+        never.wait()
+
+    broken, hanging = list(guarded("disk", breaks)), list(guarded("disk", hangs, 0.1))
+    never.set()
+    assert (broken[-1].check, broken[-1].status) == ("disk", "failed")
+    assert "ZeroDivisionError" in broken[-1].detail
+    assert "\x1b" not in broken[-1].detail
+    assert "did not end" in hanging[-1].detail
+    assert hanging[-1].status == "failed"
