@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, structs
 from daemon.settings.addresses import Bind, Network, TcpBind, UnixBind
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["auto", "json", "console"]
+LogFormat = Literal["auto", "json", "console", "journal"]
 
 Seconds = Annotated[float, Meta(ge=0.01, le=3600)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=3600)]
