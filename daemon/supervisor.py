@@ -42,6 +42,7 @@ from daemon.operations import logs
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.operations.process import prepare, settle
+from daemon.operations.stall import watched
 from daemon.operations.systemd import ServiceManager, report
 from daemon.persistence.actor import Persistence
 from daemon.persistence.database import UnusableDatabase, advice, open_writer
@@ -160,7 +161,10 @@ async def _serve(build: Callable[[], _House], read_settings: Callable[[], Settin
     house = build()
     house.metrics.observe(sources(house.store, house.router, house.ready, writer))
     reload = Reload(house.settings, read_settings, partial(_apply, house, writer))
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with (
+        watched(house.metrics.loop_blocked),
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
+    ):
         async with trio.open_nursery() as root:
             stopping = _Stopping(house.settings.delivery.drain_timeout)
             root.start_soon(_heed, signals, stopping, house, reload)

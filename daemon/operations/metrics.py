@@ -82,6 +82,11 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
             registry=registry,
         )
+        self._blocked = Counter(
+            p + "loop_blocked_seconds",
+            "Seconds in which the event loop did not turn, of stalls over 0.1 s.",
+            registry=registry,
+        )
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         build = Info(p + "build", "What is running.", registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
@@ -129,6 +134,9 @@ class Metrics:
     def refused(self, status: int, seconds: float) -> None:
         """Count a request that was refused before its route was known."""
         self.request(MALFORMED, "", status, seconds)
+
+    def loop_blocked(self, seconds: float) -> None:
+        self._blocked.inc(seconds)
 
     def observe(self, sources: Sources) -> None:
         """Look these up now and at each scrape. Raises ValueError the second time."""

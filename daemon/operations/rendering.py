@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from daemon.operations.tracebacks import compact
+from daemon.operations.tracebacks import Trace, compact
 from daemon.printable import printable
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _safe(value: object) -> object:
         return clean(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(cast('bytes', value))} bytes"
+    if isinstance(value, Trace):
+        return printable(value.text)
     if isinstance(value, Struct) and _holds_only_safe(kind):
         _SAFE.add(kind)
         return value

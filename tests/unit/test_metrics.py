@@ -97,6 +97,14 @@ def test_events_postponed_deleted_and_commits_are_counted() -> None:
     assert value(metrics, "commit_duration_seconds_count") == 2
 
 
+def test_the_seconds_of_a_blocked_loop_add_up() -> None:
+    metrics = Metrics()
+    assert value(metrics, "loop_blocked_seconds_total") == 0
+    metrics.loop_blocked(0.25)
+    metrics.loop_blocked(1.5)
+    assert value(metrics, "loop_blocked_seconds_total") == 1.75
+
+
 def test_requests_are_counted_by_route_method_and_status() -> None:
     metrics = Metrics()
     for status in (202, 202, 422):
@@ -145,7 +153,7 @@ def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None
     text = metrics.render().decode()
     families = list(text_string_to_metric_families(text))
     ours = [family for family in families if not family.name.startswith("process_")]
-    assert len(ours) == 19
+    assert len(ours) == 20
     assert len(families) == len(ours) + 6
     for family in ours:
         assert family.name.startswith("tenant_webhooks_")
