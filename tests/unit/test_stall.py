@@ -76,7 +76,7 @@ async def test_a_loop_that_is_stuck_is_in_the_log_while_it_is(told: Told) -> Non
     assert (first["ended"], last["ended"]) == (False, True)
     assert first["task"] == last["task"] == "the stuck one"
     assert f"{__name__}:" in first["stack"].text
-    assert last["milliseconds"] > first["milliseconds"] > 1000
+    assert last["milliseconds"] >= first["milliseconds"] > 1000
 
 
 async def test_a_loop_that_waits_or_goes_on_in_small_steps_is_not_blocked(told: Told) -> None:
@@ -90,14 +90,16 @@ async def test_a_loop_that_waits_or_goes_on_in_small_steps_is_not_blocked(told: 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(small)
-        await trio.sleep(0.5)
+        await trio.sleep(1.2)
     # A machine that is busy with something else may leave the loop a moment without its turn.
     assert sum(blocked) < 0.4
+    assert all(line["ended"] for line in told.lines)
 
 
 async def test_the_watch_ends_with_its_block_and_leaves_the_loop_as_it_was(told: Told) -> None:
-    with watched(lambda seconds: None):
-        pass
+    blocked: list[float] = []
+    with watched(blocked.append):
+        await trio.lowlevel.checkpoint()
     hold(0.15)
     await trio.lowlevel.checkpoint()
-    assert told.lines == []
+    assert told.lines == blocked == []
