@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from math import inf
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -23,6 +23,11 @@ from daemon.operations.tracebacks import Trace, trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
+
+    from daemon.operations.stall_report import Stall
+
+    _Turn = tuple[float, float]
+    """When it began, and how long it took."""
 
 # A turn that becomes a stall was looked at once at least before it did.
 _LOOK_SECONDS = LONGEST_TURN / 2
@@ -50,7 +55,7 @@ class _Turns(trio.abc.Instrument):
 @contextmanager
 def watched(blocked: Callable[[float], None]) -> Generator[None]:
     """Within it, the loop that runs this is watched. `blocked` is called in it with the seconds of each stall."""
-    ended: deque[tuple[float, float]] = deque()
+    ended: deque[_Turn] = deque()
 
     def end(began: float, seconds: float) -> None:
         ended.append((began, seconds))
@@ -72,30 +77,47 @@ def watched(blocked: Callable[[float], None]) -> Generator[None]:
         thread.join(_END_WITHIN)
 
 
-def _watch(turns: _Turns, ended: deque[tuple[float, float]], loop: int, stop: threading.Event) -> None:
+def _watch(turns: _Turns, ended: deque[_Turn], loop: int, stop: threading.Event) -> None:
     report = StallReport()
+    looked, used = perf_counter(), process_time()
     while True:
         stopping = stop.wait(_LOOK_SECONDS)
         began, now = turns.began, perf_counter()
-        while ended:
-            report.ended(*ended.popleft())
+        over = [ended.popleft() for _ in range(len(ended))]
+        # Late, and no processor time used meanwhile: it was not the loop alone that did not run.
+        paused = now - looked - _LOOK_SECONDS - (process_time() - used)
+        if paused > _LOOK_SECONDS and (turn := _longest(over, began, now)):
+            report.paused(turn, paused)
+        looked, used = perf_counter(), process_time()
+        for turn, seconds in over:
+            report.ended(turn, seconds)
         if began is not None and now - began > _LOOK_SECONDS and report.curious(began):
             sample = _look(loop)
             if sample and turns.began == began:  # else it is of another turn
                 report.seen(began, sample)
         # At the end what is left is told at once.
         if stall := report.due(inf, None) if stopping else report.due(now, began):
-            log.warning(
-                "loop.blocked",
-                milliseconds=round(stall.seconds * 1000),
-                ended=stall.ended,
-                count=stall.count,
-                task=stall.task,
-                tasks=stall.tasks,
-                stack=stall.stack and Trace(stall.stack),
-            )
+            _tell(stall)
         if stopping:
             return
+
+
+def _longest(ended: list[_Turn], began: float | None, now: float) -> float | None:
+    running = [] if began is None else [(began, now - began)]
+    return max([*ended, *running], key=lambda turn: turn[1], default=(None,))[0]
+
+
+def _tell(stall: Stall) -> None:
+    log.warning(
+        "loop.blocked",
+        milliseconds=round(stall.seconds * 1000),
+        paused=round(stall.paused * 1000),
+        ended=stall.ended,
+        count=stall.count,
+        task=stall.task,
+        tasks=stall.tasks,
+        stack=stall.stack and Trace(stall.stack),
+    )
 
 
 def _look(loop: int) -> Sample | None:

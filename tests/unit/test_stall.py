@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -77,6 +80,36 @@ async def test_a_loop_that_is_stuck_is_in_the_log_while_it_is(told: Told) -> Non
     assert first["task"] == last["task"] == "the stuck one"
     assert f"{__name__}:" in first["stack"].text
     assert last["milliseconds"] >= first["milliseconds"] > 1000
+
+
+STOPPED = """
+import json, os, subprocess, sys
+import trio
+from daemon.operations import logs
+from daemon.operations.stall import watched
+from daemon.settings import LoggingSettings
+
+async def main():
+    with watched(lambda seconds: None):
+        await trio.lowlevel.checkpoint()
+        # Between the two signals this process does not run.
+        other = subprocess.Popen(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 0.5; kill -CONT {os.getpid()}"])
+        while other.poll() is None:
+            pass
+        await trio.lowlevel.checkpoint()
+
+writer = logs.start(LoggingSettings(format="json"), sys.stdout)
+trio.run(main)
+assert writer.close(5)
+"""
+
+
+def test_nobody_is_accused_of_a_process_that_was_stopped() -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, timeout=30, check=True)
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["event"] == "loop.blocked"
+    assert line["milliseconds"] >= line["paused"] > 300
+    assert line["task"] is None
 
 
 async def test_a_loop_that_waits_or_goes_on_in_small_steps_is_not_blocked(told: Told) -> None:
