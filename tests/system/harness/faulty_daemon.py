@@ -32,7 +32,7 @@ from daemon.persistence.commands import Command, Progress, Publish
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from daemon.front_end.routing import House
+    from daemon.front_end.routing import Reply
 
 OFFSET = struct.Struct("=q")
 
@@ -123,13 +123,14 @@ def _step_clock(path: Path) -> None:
 
 
 def _get_stuck(fifo: Path) -> None:
-    original = observation.unready
+    original = observation.reply
 
-    def unready(house: House) -> dict[str, str]:
-        fifo.open("rb").close()
-        return original(house)
+    def reply(state: observation.State) -> Reply:
+        if state.status == "ready":
+            fifo.open("rb").close()
+        return original(state)
 
-    observation.unready = unready
+    observation.reply = reply
 
 
 def main() -> None:
