@@ -87,7 +87,7 @@ async def test_tokens_are_listed_in_pages_of_their_tenant(api: House) -> None:
 async def test_health_says_what_is_wrong(api: House) -> None:
     assert (await api.ask("GET", "/healthz", token=None)).json() == {"status": "alive"}
     assert (await api.ask("GET", "/readyz", token=None)).json() == {"status": "ready"}
-    api.store.failing = "disk full"
+    api.store._intake.failing = "disk full"
     answer = await api.ask("GET", "/readyz", token=None)
     assert problem(answer)[:2] == (503, "storage-unavailable")
     assert answer.json()["parts"] == {"storage": "disk full"}
