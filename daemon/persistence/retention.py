@@ -96,9 +96,9 @@ class Retention:
         if self._clock.doubted and self._kept:
             self._tell_doubt()
 
-    def committed(self, rows: int) -> None:
-        """What is deleted may keep up with what is written."""
-        self._pace.earned(rows)
+    def committed(self, now: float, added: int) -> None:
+        """Others have committed, and added so many rows: deleting keeps up with that."""
+        self._pace.committed(now, added)
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds."""
@@ -169,14 +169,14 @@ class Retention:
 
     def _work(self, now: float) -> Work | None:
         if self._hidden is not None:
-            return self._sweep(self._hidden)
+            return self._sweep(self._hidden, self._pace.quiet(now))
         if self._walks():
             return self._walk(now)
-        return self._give_back if self._size.free > _SLACK_PAGES else None
+        return self._give_back(self._pace.quiet(now)) if self._size.free > _SLACK_PAGES else None
 
-    def _sweep(self, event: int) -> Work:
+    def _sweep(self, event: int, synced: bool) -> Work:
         def work(limit: int) -> Callable[[], Done]:
-            deleted = deletion.sweep_hidden(self._connection, event, limit)
+            deleted = deletion.sweep_hidden(self._connection, event, limit, synced=synced)
             full = deleted.deliveries == limit
 
             def done() -> Done:
@@ -187,25 +187,33 @@ class Retention:
 
         return work
 
-    def _give_back(self, limit: int) -> Callable[[], Done]:
-        pages = min(limit, self._size.free - _SLACK_PAGES)
-        deletion.give_back(self._connection, pages)
-        # Each is written once more where it goes to, and so is a page that points to it.
-        return lambda: Done(changed=2 * pages, full=pages == limit)
+    def _give_back(self, synced: bool) -> Work:
+        free = self._size.free - _SLACK_PAGES
+
+        def work(limit: int) -> Callable[[], Done]:
+            pages = min(limit, free)
+            deletion.give_back(self._connection, pages, synced=synced)
+            # Each is written once more where it goes to, and so is a page that points to it.
+            return lambda: Done(changed=2 * pages, full=pages == limit)
+
+        return work
 
     def _walk(self, now: float) -> Work:
         again, wall = self._again, self._clocks().wall
         place, last = (self._front, _LAST) if again is None else (again, self._again_last)
         horizon = ANY_AGE if self._too_large else wall - self._kept
         rule = Rule(wall, horizon, -1 if self._clock.doubted else wall - KEPT_FOR_ITS_KEY)
+        synced = self._pace.quiet(now)
 
         def work(limit: int) -> Callable[[], Done]:
             lines = deletion.window(self._connection, place, last, limit)
             full = len(lines) == limit
             found = judge(lines, place, rule, cut=full)
-            deleted = deletion.delete(self._connection, found.expired) if found.expired else Deleted(0, 0)
-            if found.large is not None:
-                deleted = deleted.plus(deletion.hide(self._connection, found.large))
+            deleted = Deleted(0, 0)
+            if found.expired:
+                deleted = deletion.delete(self._connection, found.expired, synced=synced)
+            elif found.large is not None:  # it is the first, if there is one
+                deleted = deletion.hide(self._connection, found.large, synced=synced)
 
             def done() -> Done:
                 self._hidden = found.large
