@@ -32,9 +32,9 @@ _LOOK_SECONDS = 1.0
 _TOLD_SECONDS = 60.0
 _DAY = 86_400_000
 _LAST = (1 << 63) - 1
-# The second walk: as rarely as its lateness allows, and for a tenth of the time at most.
+# The second walk: as rarely as its lateness allows, and the rarer the more steps it takes.
 _AGAIN_SECONDS, _AGAIN_TOO_LARGE_SECONDS = 86_400.0, 60.0
-_AGAIN_SHARE = 10
+_AGAIN_SECONDS_A_STEP = 0.25
 # Below this part of max_bytes it is no longer too large; free pages that are kept for what comes next.
 _ENOUGH = 0.95
 _SLACK_PAGES = 1000
@@ -90,7 +90,7 @@ class Retention:
         self._front, self._front_due, self._front_ended = Place(), 0, False
         self._again: Place | None = None
         self._again_last = -1
-        self._again_began = self._again_due = self._again_soonest = 0.0
+        self._again_steps, self._again_due, self._again_soonest = 0, 0.0, 0.0
         self._passed_by = False
         self._deleted, self._deleting_since, self._told = Deleted(0, 0), 0.0, float("-inf")
         if self._clock.doubted and self._kept:
@@ -164,7 +164,7 @@ class Retention:
             self._deleted, self._told = Deleted(0, 0), now
         self._front_ended = False
         if self._again is None and self._passed_by and now >= self._again_due:
-            self._again, self._again_last, self._again_began = Place(), self._front.event - 1, now
+            self._again, self._again_last, self._again_steps = Place(), self._front.event - 1, 0
             self._passed_by = False
 
     def _work(self, now: float) -> Work | None:
@@ -236,9 +236,10 @@ class Retention:
 
     def _went_again(self, found: Findings, ended: bool, now: float) -> None:
         self._again = None if ended else found.place
+        self._again_steps += 1
         if ended:
             self._passed_by |= found.young is not None
-            rest = _AGAIN_SHARE * (now - self._again_began)
+            rest = _AGAIN_SECONDS_A_STEP * self._again_steps
             self._again_soonest = now + max(_AGAIN_TOO_LARGE_SECONDS, rest)
             self._again_due = now + max(min(_AGAIN_SECONDS, self._kept / 10_000), rest)
 
