@@ -7,8 +7,9 @@ BENCH ?=
 # `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
 ROUNDS ?= 200
 SEED ?=
+WHEELS ?=
 
-.PHONY: demo run test torture closing-peers check bench lock clean
+.PHONY: demo run test torture closing-peers systemd-test check bench lock install uninstall clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -32,6 +33,10 @@ check: $(VENV)/.development
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+# On a Debian 12 of its own in a container: needs root, debootstrap, systemd-container and, once, a network.
+systemd-test: $(VENV)/.development
+	$(BIN)/pytest -s tests/systemd
+
 bench: $(VENV)/.development
 	$(BIN)/python -m tests.bench $(BENCH)
 
@@ -41,6 +46,13 @@ lock: $(VENV)/.development
 		--output-file requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra build \
 		--extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+# As root: the daemon under /opt, its configuration under /etc, its units; `make install WHEELS=folder` needs no network.
+install:
+	PYTHON=$(PYTHON) WHEELS=$(WHEELS) systemd/install.sh
+
+uninstall:
+	systemd/uninstall.sh
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from daemon import __version__
 from daemon.delivery.router import Router
 from daemon.egress.policy import AddressPolicy
 from daemon.egress.transport import EgressTransport
-from daemon.front_end.app import create_app
+from daemon.front_end.app import Api, create_app
 from daemon.front_end.listeners import SETTINGS, Listener, ListenError, open_listeners
 from daemon.front_end.operator_token import OperatorToken, OperatorTokenError
 from daemon.front_end.server import Server
@@ -41,15 +42,19 @@ from daemon.operations import logs
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.operations.process import prepare, settle
+from daemon.operations.stall import watched
+from daemon.operations.systemd import ServiceManager, report
 from daemon.persistence.actor import Persistence
 from daemon.persistence.database import UnusableDatabase, advice, open_writer
 from daemon.persistence.lock import DatabaseLocked, exclusive
 from daemon.persistence.recovery import Recovered, recover
 from daemon.persistence.schema import NewerDatabase
-from daemon.settings import Settings
+from daemon.reloading import Reload
+from daemon.settings import EgressSettings, Settings
+from daemon.watching import sources
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from daemon.front_end.capacity import Role
     from daemon.operations.log_writer import LogWriter
@@ -68,30 +73,34 @@ class _House(Struct, frozen=True):
 
     settings: Settings
     listeners: list[Listener]
+    metrics: Metrics
     store: Persistence
     transport: EgressTransport
     router: Router
+    app: Api
     server: Server
     ready: Readiness
+    manager: ServiceManager
 
 
-def main(settings: Settings) -> int:
-    """Serve until a signal; returns the exit code: 0 stopped as asked, 1 failed, 2 refused to start."""
+def main(settings: Settings, read_settings: Callable[[], Settings]) -> int:
+    """Serve until a signal; returns the exit code: 0 stopped as asked, 1 failed, 2 refused to start. SIGHUP has the
+    settings read again."""
     prepare()
     sys.setswitchinterval(_SWITCH_SECONDS)
     writer = logs.start(settings.logging, sys.stdout)
     try:
-        return _start(settings, writer)
+        return _start(settings, read_settings, writer)
     finally:
         writer.close(_CLOSING_SECONDS)
 
 
-def _start(settings: Settings, writer: LogWriter) -> int:
+def _start(settings: Settings, read_settings: Callable[[], Settings], writer: LogWriter) -> int:
     path = Path(settings.storage.path)
     log.info("daemon.started", version=__version__, pid=os.getpid(), database=str(path))
     try:
         with exclusive(path):
-            return _open(settings, path, writer)
+            return _open(settings, read_settings, path, writer)
     except (DatabaseLocked, NewerDatabase, OperatorTokenError, ListenError) as refused:
         log.error("daemon.refused", reason=str(refused))
         return _REFUSED
@@ -106,18 +115,19 @@ def _start(settings: Settings, writer: LogWriter) -> int:
         return _FAILED
 
 
-def _open(settings: Settings, path: Path, writer: LogWriter) -> int:
+def _open(settings: Settings, read_settings: Callable[[], Settings], path: Path, writer: LogWriter) -> int:
     connection = open_writer(path)
     try:
         operator = OperatorToken.open(settings)
-        metrics = Metrics()
+        metrics = Metrics(settings.observe.tenant_labels)
         _tell(recover(connection, now_ms()), metrics)
         listeners = open_listeners(settings.server, os.environ)
     except BaseException:
         connection.close()
         raise
     try:
-        return trio.run(_serve, settings, connection, path, operator, metrics, listeners, writer)
+        build = partial(_build, settings, connection, path, operator, metrics, listeners)
+        return trio.run(_serve, build, read_settings, writer)
     finally:
         for listener in listeners:
             listener.close()
@@ -125,8 +135,9 @@ def _open(settings: Settings, path: Path, writer: LogWriter) -> int:
 
 def _tell(recovered: Recovered, metrics: Metrics) -> None:
     """Log and count what the start made `interrupted`."""
-    metrics.interrupted(len(recovered.interrupted) + recovered.copied)
+    metrics.interrupted(recovered.copied)
     for delivery in recovered.interrupted:
+        metrics.interrupted(1, delivery.tenant)
         log.warning(
             "delivery.interrupted",
             tenant=delivery.tenant,
@@ -146,23 +157,19 @@ def _tell(recovered: Recovered, metrics: Metrics) -> None:
         )
 
 
-async def _serve(
-    settings: Settings,
-    connection: sqlite3.Connection,
-    path: Path,
-    operator: OperatorToken,
-    metrics: Metrics,
-    listeners: list[Listener],
-    writer: LogWriter,
-) -> int:
-    house = _build(settings, connection, path, operator, metrics, listeners)
-    metrics.observe(
-        house.store.waiting, house.store.oldest_waiting, lambda: house.router.in_flight, lambda: writer.dropped
-    )
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _serve(build: Callable[[], _House], read_settings: Callable[[], Settings], writer: LogWriter) -> int:
+    house = build()
+    house.metrics.observe(sources(house.store, house.router, house.ready, writer))
+    reload = Reload(house.settings, read_settings, partial(_apply, house, writer))
+    with (
+        watched(house.metrics.loop_blocked),
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
+    ):
         async with trio.open_nursery() as root:
-            stopping = _Stopping(settings.delivery.drain_timeout)
-            root.start_soon(_heed, signals, stopping, house)
+            stopping = _Stopping(house.settings.delivery.drain_timeout)
+            root.start_soon(_heed, signals, stopping, house, reload)
+            root.start_soon(house.metrics.last_hour.run)
+            root.start_soon(report, house.manager, partial(_status, house), house.store.heartbeat)
             await _live(house, stopping)
             root.cancel_scope.cancel()
     log.info("daemon.stopped", clean=stopping.clean)
@@ -179,16 +186,30 @@ def _build(
 ) -> _House:
     ready = Readiness()
     ready.set("starting", "The daemon is starting.")
-    networks = {tenant: egress.allow for tenant, egress in settings.egress.tenants.items()}
-    own = [listener.socket.getsockname()[:2] for listener in listeners if listener.socket.family != socket.AF_UNIX]
-    policy = AddressPolicy(settings.egress.allow, networks, own)
+    policy = _policy(settings.egress, listeners)
     store = Persistence(connection, path, settings.storage, settings.limits, metrics)
+    ready.watch(store.troubles)
     transport = EgressTransport(settings.delivery, settings.egress, policy)
     router = Router(store, transport, settings.delivery, metrics)
     roles: frozenset[Role] = frozenset(listener.role for listener in listeners)
     app = create_app(store, settings, operator, policy, metrics, ready, roles)
     server = Server(app, listeners, settings.server, metrics.refused)
-    return _House(settings, listeners, store, transport, router, server, ready)
+    manager = ServiceManager(os.environ)
+    return _House(settings, listeners, metrics, store, transport, router, app, server, ready, manager)
+
+
+def _policy(egress: EgressSettings, listeners: list[Listener]) -> AddressPolicy:
+    own = [listener.socket.getsockname()[:2] for listener in listeners if listener.socket.family != socket.AF_UNIX]
+    return AddressPolicy(egress.allow, {tenant: its.allow for tenant, its in egress.tenants.items()}, own)
+
+
+def _apply(house: _House, writer: LogWriter, settings: Settings) -> None:
+    """Of settings that have been read again, what can change."""
+    policy = _policy(settings.egress, house.listeners)
+    house.store.limits = settings.limits
+    house.transport.reload(settings.egress, policy)
+    house.app.reload(settings, policy)
+    logs.adjust(settings.logging, sys.stdout, writer)
 
 
 class _Stopping:
@@ -212,17 +233,22 @@ class _Stopping:
         self.storage.cancel()
 
 
-async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House) -> None:
-    """The first signal drains, a second one cancels; the first, too, when no outcome can be recorded any more."""
-    await anext(signals)
+async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House, reload: Reload) -> None:
+    """SIGHUP reloads. The first of the others drains, a second one cancels; the first, too, when no outcome can be
+    recorded any more."""
+    while await anext(signals) == signal.SIGHUP:
+        house.manager.reloading()
+        reload()
+        house.manager.ready()
     deadline = stopping.begin()
+    house.manager.stopping()
     log.info("daemon.draining", seconds=house.settings.delivery.drain_timeout, in_flight=house.router.in_flight)
     house.ready.set("draining", "The daemon is stopping.")
     house.server.drain(deadline)
     house.router.drain(deadline)
     house.store.stop_by(deadline + _CLOSING_SECONDS)
-    if not house.store.damaged:
-        await anext(signals)
+    while not house.store.damaged and await anext(signals) == signal.SIGHUP:
+        pass
     stopping.cut_off()
 
 
@@ -248,7 +274,15 @@ async def _deliver_and_answer(house: _House) -> None:
                 settle()
                 house.ready.clear("starting")
                 log.info("daemon.ready", **_addresses(house.listeners))
+                house.manager.ready()
         connections.cancel_scope.cancel()
+
+
+def _status(house: _House) -> str:
+    return (
+        " ".join(house.ready.reasons().values())
+        or f"{house.router.in_flight} in flight, {house.store.waiting()} waiting"
+    )
 
 
 def _addresses(listeners: list[Listener]) -> dict[str, list[str]]:

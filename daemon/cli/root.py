@@ -12,9 +12,11 @@ from daemon.cli.backup import backup
 from daemon.cli.check import check
 from daemon.cli.deliveries import deliveries
 from daemon.cli.demo import demo
+from daemon.cli.doctor import doctor
 from daemon.cli.events import events
 from daemon.cli.listen import listen
 from daemon.cli.serve import check_config, serve
+from daemon.cli.status import status
 from daemon.cli.tenants import tenants
 from daemon.cli.tokens import tokens
 from daemon.cli.webhooks import webhooks
@@ -37,7 +39,21 @@ def cli() -> None:
     """
 
 
-for command in (serve, check_config, backup, check, demo, listen, tenants, tokens, webhooks, events, deliveries):
+for command in (
+    serve,
+    check_config,
+    status,
+    doctor,
+    backup,
+    check,
+    demo,
+    listen,
+    tenants,
+    tokens,
+    webhooks,
+    events,
+    deliveries,
+):
     cli.add_command(command)
 
 

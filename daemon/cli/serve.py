@@ -38,7 +38,7 @@ def settings_or_exit(config: str | None) -> Settings:
 @click.command(short_help="Run the daemon.")
 @config_option
 def serve(config: str | None) -> None:
-    """Run the daemon until SIGTERM or SIGINT; a second one does not wait.
+    """Run the daemon until SIGTERM or SIGINT; a second one does not wait. SIGHUP reads the configuration again.
 
     Without --config the defaults hold, and what TENANT_WEBHOOKS_<SECTION>__<KEY> says.
 
@@ -50,7 +50,7 @@ def serve(config: str | None) -> None:
     # Here and not above: the daemon's rooms take longer to load than the whole of a client command.
     from daemon.supervisor import main
 
-    click.get_current_context().exit(main(settings))
+    click.get_current_context().exit(main(settings, lambda: load(config, os.environ)))
 
 
 @click.command("check-config", short_help="Check a configuration and print it.")

@@ -83,14 +83,14 @@ class Attempt:
         """At once if the webhook has a kept connection, else in a worker. It may have ended when this returns."""
         target = self.target
         if target.fault is not None:
-            self._ended(self, self._failure(target.fault))
+            self._end(self._failure(target.fault))
             return
         try:
             self._body = self.delivery.payload.encode()
             self._head = target.head(self.delivery.event, self._body, self._started // 1000)
             self._flight = self._transport.launch(target.endpoint.url, self._head, self._body, self._exchange, self)
         except Exception as error:
-            self._ended(self, self._failure(error))
+            self._end(self._failure(error))
             return
         if self._flight is not None and self._flight.unsent is None:
             self._pool.adopt(self)
@@ -102,16 +102,16 @@ class Attempt:
         try:
             result = await self._carry_out()
         except BaseException:
-            self._ended(self, self._cut_short())
+            self._end(self._cut_short())
             raise
-        self._ended(self, result)
+        self._end(result)
 
     def cut(self) -> None:
         """The daemon stops: end where it stands. It was no attempt if nothing was written, it is what the status line
         said if that was read, else nobody knows whether it arrived."""
         if self._flight is not None:
             self._flight.cut()
-        self._ended(self, self._cut_short())
+        self._end(self._cut_short())
 
     def answered(self, reader: ResponseReader) -> None:
         self._pool.release(self)
@@ -119,16 +119,21 @@ class Attempt:
             result = self._answer(reader.status, reader.headers, reader.kept)
         except Exception as error:
             result = self._failure(error)
-        self._ended(self, result)
+        self._end(result)
 
     def failed(self, error: Exception) -> None:
         self._pool.release(self)
-        self._ended(self, self._failure(error))
+        self._end(self._failure(error))
 
     def unfinished(self) -> None:
         self._pool.release(self)
         if not self._pool.submit(self):
             self.cut()
+
+    def _end(self, result: Outcome | Postponed) -> None:
+        # It refers back to this: thousands of either would wait for the collector of cycles, and what they hold.
+        self._flight = None
+        self._ended(self, result)
 
     async def _carry_out(self) -> Outcome | Postponed:
         try:

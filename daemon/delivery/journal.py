@@ -18,8 +18,8 @@ _log = get_logger()
 class Counters(Protocol):
     """The part of the daemon's metrics that deliveries move."""
 
-    def attempt(self, outcome: Outcome) -> None: ...
-    def interrupted(self, count: int) -> None: ...
+    def attempt(self, endpoint: Endpoint, outcome: Outcome) -> None: ...
+    def interrupted(self, count: int, tenant: str) -> None: ...
     def postponed(self, count: int) -> None: ...
 
 
@@ -45,7 +45,7 @@ class Journal:
     def recorded(self, delivery: Claimed, endpoint: Endpoint, outcome: Outcome) -> None:
         """The outcome is on disk."""
         if outcome.status == "interrupted":
-            self._counters.interrupted(1)
+            self._counters.interrupted(1, endpoint.tenant)
             _log.warning(
                 "delivery.interrupted",
                 tenant=endpoint.tenant,
@@ -58,7 +58,7 @@ class Journal:
                 reason="The daemon stopped during the attempt.",
             )
             return
-        self._counters.attempt(outcome)
+        self._counters.attempt(endpoint, outcome)
         _log.record(
             "delivery.attempted",
             _Attempted(

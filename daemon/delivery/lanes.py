@@ -26,15 +26,20 @@ class Lanes:
     So webhooks that are not prompt take a slot only while all of them together hold fewer than three quarters, or for
     the first attempt at one seven eighths. A webhook that turns slow keeps what it holds until its attempts end: time
     alone only ever closes slots, so nobody has to be woken by a clock. Where both kinds may have a slot, whoever has
-    the least goes first, equals of the two kinds take turns; prompt ones cannot starve the others, nor they them."""
+    the least goes first, equals of the two kinds take turns; prompt ones cannot starve the others, nor they them.
+
+    Webhooks that are not prompt take no more slots than are `allowed`; but for first attempts as above, and for looks,
+    which seldom find anything to begin."""
 
     def __init__(self, slots: int) -> None:
         self.limit(slots)
-        self._prompt, self._untried, self._others = Line(), Line(), Line()
+        self._prompt, self._untried, self._looks, self._others = Line(), Line(), Line(), Line()
         self._prompt_claimable = 0
         self._unsure_claimable = 0
         self._unsure_busy = 0
         self._turn = False
+        self.allowed = 0
+        """How many slots webhooks that are not prompt may still take; `move` counts it down."""
 
     def limit(self, slots: int) -> None:
         """So many are the tenant's. With fewer than before, what is held beyond is kept until its attempts end."""
@@ -47,14 +52,19 @@ class Lanes:
         """How many slots could be put to use, if there were any number of them."""
         if not self._unsure_claimable:
             return self._prompt_claimable
-        first = min(len(self._untried), self._first - self._unsure_busy)
-        unsure = min(self._unsure_claimable, self._common - self._unsure_busy)
-        return self._prompt_claimable + max(0, first, unsure)
+        free, bound = self._unsure_parts()
+        return self._prompt_claimable + free + min(bound, self.allowed)
+
+    @property
+    def withheld(self) -> int:
+        """How many more it would be if any number were allowed."""
+        return max(0, self._unsure_parts()[1] - self.allowed) if self._unsure_claimable else 0
 
     def move(
-        self, webhook: int, place: Place, busy: int, claimable: int, prompt: bool | None, *, backlog: bool
+        self, webhook: int, place: Place, busy: int, claimable: int, prompt: bool | None, *, backlog: bool, look: bool
     ) -> None:
-        """The webhook holds `busy` slots now and could use `claimable` more; `backlog`: that is not all it has."""
+        """The webhook holds `busy` slots now and could use `claimable` more; `backlog`: that is not all it has, `look`:
+        it may have nothing."""
         line = place.line
         if prompt and line is self._prompt:
             self._prompt_claimable += claimable - place.claimable
@@ -69,6 +79,8 @@ class Lanes:
         else:
             self._unsure_claimable -= place.claimable
             self._unsure_busy -= place.busy
+        if line is self._others and busy > place.busy:
+            self.allowed -= busy - place.busy
         place.busy, place.claimable, place.prompt = busy, claimable, prompt
         if prompt:
             self._prompt_claimable += claimable
@@ -76,7 +88,8 @@ class Lanes:
         else:
             self._unsure_claimable += claimable
             self._unsure_busy += busy
-            line = self._untried if prompt is None and not busy and not backlog else self._others
+            first = prompt is None and not busy and not backlog
+            line = self._untried if first else self._looks if look else self._others
         if place.line is not line:
             if place.line is not None:
                 place.line.leave(webhook)
@@ -93,7 +106,7 @@ class Lanes:
             return None if head is None else (head, 1 if len(self._prompt) > 1 else self._prompt_claimable)
         if not self._prompt:
             alone = unsure is self._others and len(unsure) == 1
-            return self._head(unsure), self._common - self._unsure_busy if alone else 1
+            return self._head(unsure), min(self.allowed, self._common - self._unsure_busy) if alone else 1
         ahead = self._prompt.fewest - unsure.fewest
         if not ahead:
             self._turn = not self._turn
@@ -103,7 +116,18 @@ class Lanes:
         # Those never tried go before the others: one attempt, and it is known where they belong.
         if self._untried and self._unsure_busy < self._first:
             return self._untried
-        return self._others if self._others and self._unsure_busy < self._common else None
+        if self._unsure_busy >= self._common:
+            return None
+        if self._looks:
+            return self._looks
+        return self._others if self._others and self.allowed else None
+
+    def _unsure_parts(self) -> tuple[int, int]:
+        """How many slots webhooks that are not prompt could use: those that need no allowance, and the others."""
+        first = max(0, min(len(self._untried), self._first - self._unsure_busy))
+        room = max(0, min(self._unsure_claimable - first, self._common - self._unsure_busy - first))
+        looks = min(len(self._looks), room)
+        return first + looks, room - looks
 
     @staticmethod
     def _head(line: Line) -> int:

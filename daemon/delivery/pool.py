@@ -94,6 +94,7 @@ class Pool:
                 if self._idle >= SPARE:
                     return
                 self._idle += 1
+                job = None  # or its payload stays in memory for as long as nothing else comes
             try:
                 job = await self._queue.receive()
             except trio.EndOfChannel:

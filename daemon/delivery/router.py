@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from daemon.delivery.journal import Counters, Journal
+from daemon.delivery.pace import Pace
 from daemon.delivery.pool import Pool
 from daemon.delivery.promptness import Verdicts
 from daemon.delivery.slots import Slots
@@ -41,6 +42,7 @@ class Router:
             journal=Journal(counters),
             give=self._give,
             verdicts=Verdicts(),
+            pace=Pace(settings.max_concurrent),
             timeout=settings.timeout,
             per_webhook=settings.max_concurrent_per_webhook,
             per_tenant=settings.max_concurrent_per_tenant,
@@ -53,6 +55,10 @@ class Router:
     def in_flight(self) -> int:
         """How many attempts are under way."""
         return self._pool.busy
+
+    def in_flight_by_tenant(self) -> dict[int, int]:
+        """Whose they are, by the tenants' seqs; those without any are left out."""
+        return {tenant: actor.running for tenant, actor in self._actors.items() if actor.running}
 
     @property
     def actors(self) -> int:

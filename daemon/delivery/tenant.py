@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from daemon.delivery.attempt import Transport
     from daemon.delivery.journal import Journal
+    from daemon.delivery.pace import Pace
     from daemon.delivery.pool import Pool
     from daemon.delivery.promptness import Verdicts
     from daemon.delivery.slots import Slots
@@ -55,6 +55,7 @@ class Means:
     journal: Journal
     give: Callable[[int, int], None]
     verdicts: Verdicts
+    pace: Pace
     timeout: float
     per_webhook: int
     per_tenant: int
@@ -69,7 +70,7 @@ class TenantActor:
     def __init__(self, tenant: int, means: Means) -> None:
         self._tenant = tenant
         self._means = means
-        self._work = Work(means.per_webhook, means.per_tenant, means.verdicts)
+        self._work = Work(means.per_webhook, means.per_tenant, means.verdicts, means.pace)
         self._targets: dict[int, Target] = {}
         self._backoff = Backoff()
         self._running = 0
@@ -80,6 +81,11 @@ class TenantActor:
         self._behind = False
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
+
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return self._running
 
     def offer(self, work: Mapping[int, int]) -> None:
         """So many more deliveries wait, by webhook. Never blocks."""
@@ -203,7 +209,8 @@ class TenantActor:
         ended = len(self._finished)
         if not (ended and self._behind) or self._draining or ended >= _MOST * self._running:
             return False
-        return min(self._work.claimable, self._means.per_tenant - self._running) <= ended
+        wanted = self._work.claimable + self._work.withheld
+        return min(wanted, self._means.per_tenant - self._running) <= ended
 
     def _hush(self) -> None:
         """What the bell has called for has been looked at."""
@@ -220,13 +227,13 @@ class TenantActor:
         if self._draining and not self._running:
             return False
         self._hush()
-        patience = inf
-        if self._work.claimable and not self._draining:
-            # That the pause has ended since the claims were decided on is news, and must not be slept through.
-            patience = max(0.0, self._backoff.until - trio.current_time()) if self._pausing else inf
+        # That a turn came or the pause ended since the claims were decided on is news, and must not be slept through.
+        until = self._work.turn
+        if self._pausing and self._work.claimable and not self._draining:
+            until = min(until, self._backoff.until)
         elif not len(self._work):
-            patience = IDLE
-        with trio.move_on_after(patience):
+            until = trio.current_time() + IDLE
+        with trio.move_on_at(until):
             await self._hear()
             return True
         return len(self._work) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 from typing import TYPE_CHECKING
 
 from daemon.delivery.lanes import Lanes, Place
@@ -10,6 +11,7 @@ from daemon.delivery.promptness import PROMPT
 from daemon.persistence.commands import Claim
 
 if TYPE_CHECKING:
+    from daemon.delivery.pace import Pace
     from daemon.delivery.promptness import Verdicts
 
 
@@ -31,14 +33,19 @@ class Work:
     `plan` takes counts and slots away, `settle` says what came of it; between the two nothing else may be planned.
     `Lanes` has the rule which of them may have a slot. Instants are seconds on any one clock that never goes back."""
 
-    def __init__(self, per_webhook: int, per_tenant: int, verdicts: Verdicts) -> None:
+    def __init__(self, per_webhook: int, per_tenant: int, verdicts: Verdicts, pace: Pace) -> None:
         self._per_webhook = per_webhook
         self._verdicts = verdicts
+        self._pace = pace
         self._webhooks: dict[int, _Webhook] = {}
         self._lanes = Lanes(per_tenant)
         # Attempts in flight for no longer than `PROMPT`, the oldest first: webhook and beginning.
         self._young: OrderedDict[int, tuple[int, float]] = OrderedDict()
+        # When the others began.
+        self._old: dict[int, float] = {}
         self._probes: set[int] = set()
+        self._now = 0.0
+        self._turn: float | None = None
         self.behind = False
         """Whether the last plan left work behind of a webhook that it claims for."""
 
@@ -50,6 +57,16 @@ class Work:
     def claimable(self) -> int:
         """How many slots `plan` could put to use now."""
         return self._lanes.claimable
+
+    @property
+    def withheld(self) -> int:
+        """How many more it could once their turn has come."""
+        return self._lanes.withheld
+
+    @property
+    def turn(self) -> float:
+        """When to look again because a turn comes; what was due at the last look is no reason."""
+        return inf if self._turn is None or self._turn <= self._now or not self._lanes.withheld else self._turn
 
     def add(self, webhook: int, count: int) -> None:
         """So many more deliveries wait for the webhook."""
@@ -76,6 +93,7 @@ class Work:
 
         The slots of the webhooks are taken; `settle` must follow for each claim."""
         limits: dict[int, int] = {}
+        allowed = self._lanes.allowed
         while slots and (turn := self._lanes.first()) is not None:
             webhook, most = turn
             known = self._webhooks[webhook]
@@ -84,6 +102,10 @@ class Work:
             slots -= count
             known.waiting -= count
             self._changed(webhook, known, count, known.prompt)
+        if used := allowed - self._lanes.allowed:
+            self._turn = None
+            if used > 1:
+                self._pace.turn(self._now, used - 1)
         self.behind = False
         for webhook in limits:
             known = self._webhooks[webhook]
@@ -111,26 +133,45 @@ class Work:
     def look(self, now: float, slots: int) -> None:
         """Take the time into account, and how many slots are the tenant's just now. Always before `plan`: what it says
         of slow webhooks is as of the last look."""
+        self._now = now
         self._lanes.limit(slots)
         while self._young:
             webhook, began = next(iter(self._young.values()))
             if now - began <= PROMPT:
-                return
-            self._young.popitem(last=False)
+                break
+            delivery, _ = self._young.popitem(last=False)
+            self._old[delivery] = began
             known = self._webhooks[webhook]
             known.old += 1
             self._changed(webhook, known, 0, False)
+        self._allow()
 
     def end(self, webhook: int, delivery: int, now: float, *, attempted: bool) -> None:
         """The attempt is over: its slot is free. Not `attempted`, it says nothing about the webhook."""
         known = self._webhooks[webhook]
         young = self._young.pop(delivery, None)
         if young is None:
+            began = self._old.pop(delivery)
             known.old -= 1
+        else:
+            began = young[1]
         prompt = known.prompt
         if attempted:
-            prompt = young is not None and now - young[1] <= PROMPT and not known.old
+            prompt = now - began <= PROMPT and not known.old
+            if not (prompt and known.prompt):
+                self._pace.ended(now - began)
         self._changed(webhook, known, -1, prompt)
+
+    def _allow(self) -> None:
+        """Let those begin whose turn has come, and reserve the next turn if there is none."""
+        lanes = self._lanes
+        lanes.allowed = 0
+        if not lanes.withheld:
+            return
+        if self._turn is None:
+            self._turn = self._pace.turn(self._now)
+        if self._turn <= self._now:
+            lanes.allowed = 1 + self._pace.ready(self._now)
 
     def _changed(self, webhook: int, known: _Webhook, taken: int, prompt: bool | None) -> None:
         if prompt is not known.prompt and prompt is not None:
@@ -138,6 +179,7 @@ class Work:
         busy, waiting = known.busy + taken, known.waiting
         room = self._per_webhook - busy
         claimable = waiting if waiting < room else room
-        self._lanes.move(webhook, known, busy, claimable, prompt, backlog=waiting > self._per_webhook)
+        look = known.probing and waiting == 1
+        self._lanes.move(webhook, known, busy, claimable, prompt, backlog=waiting > self._per_webhook, look=look)
         if not waiting and not busy and webhook not in self._probes:
             del self._webhooks[webhook]

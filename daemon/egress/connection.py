@@ -8,7 +8,7 @@ import trio
 
 from daemon.egress.faults import EgressError, LocalFault, is_local
 from daemon.egress.response import Malformed, ResponseReader
-from daemon.egress.wire import CutOff
+from daemon.egress.wire import Chatter, CutOff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ class Connection:
         except CutOff:
             data = b""
         except OSError as error:
-            raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
+            raise self._broken(exchange, error) from None
         if data is not None:
             self._take(data, exchange)
         return self.reader.complete
@@ -155,7 +155,7 @@ class Connection:
             except CutOff:
                 data = b""
             except OSError as error:
-                raise self._lost(exchange, f"The connection was lost ({_reason(error)})") from None
+                raise self._broken(exchange, error) from None
             self._take(data, exchange)
 
     def _take(self, data: bytes, exchange: Exchange) -> None:
@@ -169,6 +169,15 @@ class Connection:
         except Malformed as error:
             raise EgressError("invalid_response", f"The receiver's response is not acceptable: {error}.") from None
         exchange.status = self.reader.status
+
+    def _broken(self, exchange: Exchange, error: OSError) -> EgressError:
+        if isinstance(error, Chatter):
+            return EgressError(
+                "invalid_response",
+                "The receiver's response is not acceptable: too much came over TLS that is no data "
+                "(session tickets, key updates).",
+            )
+        return self._lost(exchange, f"The connection was lost ({_reason(error)})")
 
     def _lost(self, exchange: Exchange, how: str) -> EgressError:
         if exchange.phase == "send":

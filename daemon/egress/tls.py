@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import trio
 
 from daemon.egress.faults import EgressError, LocalFault, is_local
+from daemon.egress.tls_engine import RECORD_COST, TlsEngine
+from daemon.egress.wire import CutOff
 
 if TYPE_CHECKING:
     import socket
+
+    from daemon.egress.turn_budget import TurnBudget
 
 # The X509_V_ERR_* codes of OpenSSL's x509_vfy.h that people meet.
 _CERTIFICATE = {
@@ -26,6 +31,9 @@ _CERTIFICATE = {
     62: "it is for another name",
     64: "it is for another address",
 }
+
+# OpenSSL stops at 100 KB of certificates, but ignores some messages however many come.
+_MAX_HANDSHAKE: Final = 256 * 1024
 
 
 def client_context() -> ssl.SSLContext:
@@ -48,29 +56,44 @@ def harden(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+async def handshake(connected: socket.socket, context: ssl.SSLContext, host: str, budget: TurnBudget) -> TlsEngine:
     """Takes `connected` over and closes it unless it returns. Raises EgressError (`tls_failed`) or LocalFault."""
-    shaken: ssl.SSLSocket | None = None
+    engine: TlsEngine | None = None
     try:
-        shaken = context.wrap_socket(
-            connected, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        while True:
-            try:
-                shaken.do_handshake()
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(shaken)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(shaken)
-            else:
-                return shaken
+        engine = TlsEngine(connected, context, host)
+        await _shake(engine, host, budget)
     except BaseException as error:
-        if shaken is not None:
-            shaken.close()
+        if engine is not None:
+            engine.close()
         connected.close()
         if isinstance(error, OSError | ValueError):
             raise _explained(error, host) from error
         raise
+    return engine
+
+
+async def _shake(engine: TlsEngine, host: str, budget: TurnBudget) -> None:
+    received = 0
+    while True:
+        await budget.turn()
+        began = perf_counter()
+        try:
+            engine.tls.do_handshake()
+            done = True
+        except ssl.SSLWantReadError:
+            done = False
+        finally:
+            budget.spend(began)
+        while not engine.push():
+            await trio.lowlevel.wait_writable(engine.socket)
+        if done:
+            return
+        while (record := engine.take()) is None:
+            await trio.lowlevel.wait_readable(engine.socket)
+        received += len(record) + RECORD_COST
+        if received > _MAX_HANDSHAKE:
+            raise EgressError("tls_failed", f"The TLS handshake with {host} failed: it has no end.")
+        engine.feed(record)
 
 
 def _explained(error: OSError | ValueError, host: str) -> EgressError | LocalFault:
@@ -79,7 +102,7 @@ def _explained(error: OSError | ValueError, host: str) -> EgressError | LocalFau
         if error.verify_code in (62, 64):
             reason = f"{reason} than {host}"
         return EgressError("tls_failed", f"The certificate of {host} cannot be trusted: {reason}.")
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+    if isinstance(error, CutOff | ConnectionError):
         return EgressError("tls_failed", f"{host} closed the connection during the TLS handshake.")
     if isinstance(error, ssl.SSLError):
         if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):

@@ -27,11 +27,14 @@ from daemon.egress.readiness import Readiness
 from daemon.egress.request import message_of, serialise
 from daemon.egress.resolver import SystemResolver
 from daemon.egress.tls import client_context, handshake
+from daemon.egress.tls_wire import TlsWire
+from daemon.egress.turn_budget import TurnBudget
 from daemon.egress.url import UrlError, check_url
-from daemon.egress.wire import PlainWire, TlsWire
+from daemon.egress.wire import PlainWire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from daemon.egress.exchange import Exchange
     from daemon.egress.express import Caller, Flight
@@ -83,7 +86,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
     optional `request.extensions["url"]` (str) is the URL as registered, read in place of `request.url`, which httpx has
     rewritten: what was checked then is what is checked and connected to now.
 
-    `policy` may be replaced, once it is known where the daemon listens. `tls` defaults to `client_context()`."""
+    `tls` defaults to `client_context()`."""
 
     def __init__(
         self,
@@ -97,14 +100,21 @@ class EgressTransport(httpx.AsyncBaseTransport):
         self.policy = policy
         self._connect_timeout = delivery.connect_timeout
         self._keep = delivery.response_body_bytes
-        self._read_url = lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))
+        self._read_url = _url_reader(egress)
         self._resolver: Resolver = resolver or SystemResolver()
         self._tls = tls or client_context()
+        self._budget = TurnBudget()
         self._idle = IdleConnections(delivery.keep_alive, delivery.max_concurrent)
         self._deadlines = Deadlines()
         self._readiness = Readiness()
         self._express = Express(self._readiness, self._idle, self._deadlines, self._keep)
         self._opened = 0
+
+    def reload(self, egress: EgressSettings, policy: AddressPolicy) -> None:
+        """They hold for the attempts that begin from now on; no connection is kept that they might not allow."""
+        self.policy = policy
+        self._read_url = _url_reader(egress)
+        self._idle.clear()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Attends to what is under way without a task, ends waits whose deadline has passed and closes idle connections
@@ -200,9 +210,9 @@ class EgressTransport(httpx.AsyncBaseTransport):
             return PlainWire(connected), remote
         exchange.phase = "tls"
         began = perf_counter()
-        shaken = await handshake(connected, self._tls, target.host)
+        engine = await handshake(connected, self._tls, target.host, self._budget)
         exchange.tls = exchange.elapsed(began)
-        return TlsWire(shaken), remote
+        return TlsWire(engine, self._budget), remote
 
     async def _addresses(self, target: ParsedTarget, exchange: Exchange) -> list[SockAddr]:
         exchange.phase = "resolve"
@@ -213,3 +223,7 @@ class EgressTransport(httpx.AsyncBaseTransport):
         addresses = await self._resolver.resolve(target.name, target.port, exchange.tenant)
         exchange.dns = exchange.elapsed(began)
         return addresses
+
+
+def _url_reader(egress: EgressSettings) -> Callable[[str], ParsedTarget]:
+    return lru_cache(_TARGETS_KEPT)(partial(check_url, require_https=egress.require_https))

@@ -1,9 +1,8 @@
-"""Bytes over a connected socket, plain or TLS, on Trio's readiness waits: one system call a step."""
+"""Bytes over a connected socket, on Trio's readiness waits: one system call a step. For TLS see `TlsWire`."""
 
 from __future__ import annotations
 
 import socket
-import ssl
 import struct
 from typing import Final, Protocol
 
@@ -12,11 +11,15 @@ import trio
 CHUNK: Final = 16 * 1024
 # Of Linux's struct tcp_info (<linux/tcp.h>): tcpi_state and tcpi_bytes_received.
 _TCP_INFO: Final = struct.Struct("=B127xQ")
-_TCP_ESTABLISHED: Final = 1
+TCP_ESTABLISHED: Final = 1
 
 
 class CutOff(OSError):
     """The connection was closed, but TLS was not: whoever is between may have cut it (RFC 9112 §9.8)."""
+
+
+class Chatter(OSError):
+    """More came over TLS than anybody needs that is no data: session tickets, key updates, wishes to renegotiate."""
 
 
 class Wire(Protocol):
@@ -36,8 +39,8 @@ class Wire(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next bytes; empty when the peer has closed. Raises CutOff or another OSError, trio.ClosedResourceError
-        after `wake`."""
+        """The next bytes; empty when the peer has closed. Raises CutOff, Chatter or another OSError,
+        trio.ClosedResourceError after `wake`."""
         ...
 
     def receive_now(self) -> bytes | None:
@@ -92,8 +95,8 @@ class PlainWire:
         return data
 
     def quiet(self) -> bool:
-        state, received = _tcp_info(self._socket)
-        return state == _TCP_ESTABLISHED and received == self._received
+        state, received = tcp_info(self._socket)
+        return state == TCP_ESTABLISHED and received == self._received
 
     def spoken(self) -> bool:
         try:
@@ -108,93 +111,7 @@ class PlainWire:
         self._socket.close()
 
 
-class TlsWire:
-    __slots__ = ("_sending", "_socket", "_woken", "descriptor")
-
-    def __init__(self, shaken: ssl.SSLSocket) -> None:
-        self._socket = shaken
-        self._sending = False
-        self.descriptor = shaken.fileno()
-        self._woken = False
-
-    def send(self, data: memoryview | bytes) -> int:
-        self._sending = False
-        try:
-            return self._socket.send(data)
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            self._sending = True
-            return 0
-
-    async def writable(self) -> None:
-        await trio.lowlevel.wait_writable(self._socket)
-
-    async def receive(self) -> bytes:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
-        while True:
-            try:
-                data = self._socket.recv(CHUNK)
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(self._socket)
-            except ssl.SSLWantWriteError:
-                # A key update wants to be answered; a sender that waits already will flush it.
-                if self._sending:
-                    await trio.lowlevel.wait_readable(self._socket)
-                else:
-                    await trio.lowlevel.wait_writable(self._socket)
-            except ssl.SSLEOFError:
-                raise CutOff from None
-            else:
-                if not waited:
-                    await self._give_way()
-                return data
-            waited = True
-
-    async def _give_way(self) -> None:
-        # There can be tens of thousands of records of one byte each. What has been read is not lost to a cancellation.
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        if self._woken:
-            raise trio.ClosedResourceError
-
-    def receive_now(self) -> bytes | None:
-        try:
-            return self._socket.recv(CHUNK)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except ssl.SSLEOFError:
-            raise CutOff from None
-
-    def quiet(self) -> bool:
-        try:
-            self._socket.recv(1)
-        except ssl.SSLWantReadError:
-            return _tcp_info(self._socket)[0] == _TCP_ESTABLISHED
-        except OSError:
-            return False
-        return False
-
-    def spoken(self) -> bool:
-        try:
-            return bool(self._socket.recv(1))
-        except OSError:
-            return False
-
-    def wake(self) -> None:
-        # Whoever always finds something to read is never in a wait that could be ended.
-        self._woken = True
-        trio.lowlevel.notify_closing(self._socket)
-
-    def close(self) -> None:
-        # Says goodbye (close_notify) as far as that needs no waiting.
-        try:
-            self._socket.unwrap()
-        except (OSError, ValueError):
-            pass
-        finally:
-            self._socket.close()
-
-
-def _tcp_info(connected: socket.socket) -> tuple[int, int]:
+def tcp_info(connected: socket.socket) -> tuple[int, int]:
     """The connection's state, and how many bytes have come over it. The last look before a send must be this one:
     unlike a read or a poll it keeps the interpreter's lock, for which other threads could make us wait, and the peer
     close, meanwhile."""

@@ -74,8 +74,6 @@ async def checked(
     most = house.settings.server.max_body_bytes
     body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, most))
     query = typed(pairs, route.query)
-    if route.writes and "draining" in house.ready.reasons():
-        raise Problem("draining", "The daemon is about to stop. Nothing was stored; try again in a moment.")
     return Call(house, asking, tenant, path, request.headers, found, body, query)
 
 

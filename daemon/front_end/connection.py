@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 HEAD_TIMEOUT = 5.0
+LAST_HEAD_TIMEOUT = 1.0  # while stopping: for a request that is on its way on a connection that we have already
 KEEP_ALIVE = 75.0  # longer than nginx (60 s) keeps its side, so that a proxy never writes into a closing connection
 LINGER_SILENCE = 1.0
 _CHUNK = 64 * 1024
@@ -105,18 +106,19 @@ class Connection:
         self._waiting.cancel()
 
     def drain(self) -> None:
-        """Makes the answer in progress, if one is, the last; closes the connection if none is."""
+        """Makes the answer in progress, if one is, the last. If none is, a request that comes within LAST_HEAD_TIMEOUT
+        is still answered: whoever was accepted did nothing wrong, and could not tell a close from a crash."""
         self._protocol.last = True
         self._state["draining"] = True
         if self._crowd.rests(self) and not self._begun:
-            self._waiting.cancel()
+            self._waiting.deadline = min(self._waiting.deadline, trio.current_time() + LAST_HEAD_TIMEOUT)
 
     async def _serve(self) -> None:
         patience = HEAD_TIMEOUT
         try:
             while await self._next_request(patience):
                 await self._answer()
-                if not self._protocol.recycle():
+                if self._evicted or not self._protocol.recycle():
                     break
                 patience = KEEP_ALIVE
         except Malformed as refusal:
@@ -139,7 +141,7 @@ class Connection:
         try:
             self._since = trio.current_time()
             await self._protocol.parse()
-            due = trio.current_time() + patience
+            due = trio.current_time() + (LAST_HEAD_TIMEOUT if self._protocol.last else patience)
             while self._scope is None:
                 if not self._begun and self._protocol.has_unread:
                     self._begun = True

@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from daemon.front_end.capacity import Role
 from daemon.settings import TcpBind, UnixBind
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from daemon.settings import Bind, ServerSettings
+
+    _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
 SETTINGS: dict[Role, str] = {"main": "bind", "observe": "observe_bind", "admin": "admin_bind"}
@@ -66,7 +68,7 @@ def open_listeners(settings: ServerSettings, environ: Mapping[str, str]) -> list
                 try:
                     opened.extend(_unix(bind, role) if isinstance(bind, UnixBind) else _tcp(bind, role))
                 except OSError as error:
-                    raise ListenError(f"server.{setting}: cannot listen on {bind}: {_reason(error)}") from error
+                    raise ListenError(f"server.{setting}: cannot listen on {bind}: {reason(error)}") from error
     except ListenError:
         for listener in opened:
             listener.close()
@@ -74,16 +76,39 @@ def open_listeners(settings: ServerSettings, environ: Mapping[str, str]) -> list
     return opened
 
 
+def probe(bind: Bind) -> OSError | None:
+    """What would keep a daemon from listening there now, if anything. It never listens itself, so that it is in the way
+    of none that starts meanwhile."""
+    try:
+        if isinstance(bind, UnixBind):
+            _stale(bind.path)
+            return None if os.access(os.path.dirname(bind.path), os.W_OK | os.X_OK) else OSError(errno.EACCES, "")
+        for family, kind, protocol, _, address in dict.fromkeys(_found(bind)):
+            with socket.socket(family, kind, protocol) as sock:
+                _prepare(sock)
+                sock.bind(address)
+    except OSError as error:
+        return error
+    return None
+
+
+def _found(bind: TcpBind) -> list[_AddressInfo]:
+    return socket.getaddrinfo(bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
 def _tcp(bind: TcpBind, role: Role) -> list[Listener]:
     """One listener for each address of the host; an IPv6 one takes IPv6 only, so both families can be given."""
-    found = socket.getaddrinfo(bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[Listener] = []
     try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
+        for family, kind, protocol, _, address in dict.fromkeys(_found(bind)):
             with _closing_on_error(socket.socket(family, kind, protocol)) as sock:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                _prepare(sock)
                 sock.bind(address)
                 sock.listen(socket.SOMAXCONN)
                 listeners.append(Listener(sock, role))
@@ -106,19 +131,25 @@ def _unix(bind: UnixBind, role: Role) -> list[Listener]:
 
 def _remove_stale(path: str) -> None:
     """Removes the socket file of a process that is gone. Raises OSError if somebody listens or it is no socket."""
+    if _stale(path):
+        os.unlink(path)
+
+
+def _stale(path: str) -> bool:
+    """Whether there is a socket file whose process is gone; false if there is none. Raises OSError if somebody listens
+    or it is no socket."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
-        return
+        return False
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "the path exists and is not a socket; remove it or choose another")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.setblocking(False)
         try:
-            probe.connect(path)
+            caller.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
-            return
+            return True
         except BlockingIOError:
             pass
     raise OSError(errno.EADDRINUSE, "")
@@ -178,7 +209,8 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why an address cannot be listened on, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return "another process listens there; stop it or choose another address"
     if error.errno == errno.EACCES:

@@ -48,6 +48,11 @@ class OperatorToken(Struct, frozen=True):
         path = operator_token_path(settings)
         if not configured and not path.exists():
             _make(path)
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> OperatorToken:
+        """Raises OperatorTokenError."""
         return cls(digest(_read(path)))
 
 

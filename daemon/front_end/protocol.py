@@ -83,9 +83,9 @@ class Protocol(H11Protocol):
         return isinstance(self.stream, HTTPStream) and self.stream.state is ASGIHTTPState.CLOSED
 
     def recycle(self) -> bool:
-        """Makes ready for the next request. False if the connection must close instead."""
+        """Makes ready for the next request. False if the response said that the connection closes instead."""
         self.stream = None
-        if self.last or self.parser.our_state is not h11.DONE or self.parser.their_state is not h11.DONE:
+        if self.parser.our_state is not h11.DONE or self.parser.their_state is not h11.DONE:
             return False
         self.parser.start_next_cycle()
         return True

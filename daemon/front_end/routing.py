@@ -136,11 +136,6 @@ class Route(Generic[O_co, B_co, Q_co]):
     room: Room = "api"
     prefixed: bool = False
 
-    @property
-    def writes(self) -> bool:
-        """Refused while draining."""
-        return self.method != "GET"
-
 
 AnyRoute = Route[Any, Any, Any]
 """For tables, which hold routes of every type."""

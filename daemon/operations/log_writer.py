@@ -6,30 +6,29 @@ again, one line `log.dropped` says how many are missing, at the place where they
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from daemon.operations.log_sinks import Sink
+
 BUFFER_BYTES = 8 << 20
-_CHUNK_BYTES = 65_536
 _GATHER_SECONDS = 0.005  # one write for what comes within it: a wake-up a line would cost the event loop its turns
 _RETRY_SECONDS = 0.5
 
 
 class LogWriter:
-    """Takes lines from any thread and writes them to `stream`: to its descriptor if it has one, else through `write`.
+    """Takes lines from any thread and gives them to `sink`, in a thread of its own.
 
     `render_dropped(n)` makes the line that reports n missing ones. `dropped` counts all that were ever lost.
     `on_flushed` is called by a `close` that wrote everything."""
 
     def __init__(
         self,
-        stream: TextIO,
+        sink: Sink,
         render_dropped: Callable[[int], bytes],
         *,
         buffer_bytes: int = BUFFER_BYTES,
@@ -39,8 +38,8 @@ class LogWriter:
         self._render_dropped = render_dropped
         self._limit = buffer_bytes
         self._on_flushed = on_flushed
-        self._stream = stream
-        self._descriptor = _descriptor(stream)
+        self._sink = sink
+        self._next_sink: Sink | None = None
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
         self._size = 0
@@ -51,7 +50,7 @@ class LogWriter:
         self._abandoned = False
         self._wake = threading.Event()
         # A daemon: a sink that is stalled for good must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="log-writer", daemon=True)
         self._thread.start()
 
     def write(self, line: bytes) -> None:
@@ -69,10 +68,18 @@ class LogWriter:
         if wake:
             self._wake.set()
 
+    def use(self, sink: Sink, render_dropped: Callable[[int], bytes]) -> None:
+        """Give `sink` what comes, and what waits, once the former has taken what it was given."""
+        with self._lock:
+            unused, self._next_sink = self._next_sink, sink
+            self._render_dropped = render_dropped
+        if unused:
+            unused.close()
+
     def close(self, timeout: float) -> bool:
         """Write what waits, for at most `timeout` seconds. True if all was written; what was not counts as dropped.
 
-        Later lines are dropped. The stream stays open. A second call changes nothing and does not wait."""
+        Later lines are dropped. A second call changes nothing and does not wait."""
         with self._lock:
             repeated, self._closed = self._closed, True
         self._wake.set()
@@ -91,18 +98,25 @@ class LogWriter:
         self._lines.append(line)
         self._size += len(line)
 
+    def _live(self) -> None:
+        self._run()
+        self._sink.close()
+        if self._next_sink:
+            self._next_sink.close()
+
     def _run(self) -> None:
         while True:
             lines = self._take()
             if lines is None:
                 return
-            for start, end in _chunks(lines):
+            for start, end in _batches(lines, self._sink.batch_bytes):
                 self._write_all(b"".join(lines[start:end]))
                 if self._abandoned:
                     return
                 with self._lock:
                     self._unwritten -= end - start
                     self._size -= sum(map(len, lines[start:end]))
+            del lines  # else a burst of them stays in memory until the next one is there
 
     def _take(self) -> list[bytes] | None:
         """All that waits, as soon as there is something; None when closed and empty."""
@@ -112,6 +126,9 @@ class LogWriter:
                     self._append(self._render_dropped(self._unreported))
                     self._unreported = 0
                 if self._lines:
+                    if self._next_sink:
+                        self._sink.close()
+                        self._sink, self._next_sink = self._next_sink, None
                     lines, self._lines = self._lines, []
                     self._unwritten = len(lines)
                     return lines
@@ -128,41 +145,18 @@ class LogWriter:
         rest = memoryview(data)
         while rest and not self._abandoned:
             try:
-                rest = rest[self._write_some(rest) :]
-            except BlockingIOError:
-                self._wait_for_room()
+                rest = rest[self._sink.write(rest) :]
             except (OSError, ValueError):
                 time.sleep(_RETRY_SECONDS)
 
-    def _write_some(self, data: memoryview) -> int:
-        if self._descriptor is not None:
-            return os.write(self._descriptor, data)
-        self._stream.write(str(data, "utf-8"))
-        return len(data)
 
-    def _wait_for_room(self) -> None:
-        """The descriptor was made non-blocking, by whoever shares it."""
-        assert self._descriptor is not None
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
-        poll.poll(_RETRY_SECONDS * 1000)
-
-
-def _descriptor(stream: TextIO) -> int | None:
-    try:
-        stream.flush()
-        return stream.fileno()
-    except (OSError, ValueError):
-        return None
-
-
-def _chunks(lines: list[bytes]) -> list[tuple[int, int]]:
-    """Ranges of whole lines, each of about `_CHUNK_BYTES` at most unless one line alone is longer."""
-    chunks: list[tuple[int, int]] = []
+def _batches(lines: list[bytes], most_bytes: int) -> list[tuple[int, int]]:
+    """Ranges of whole lines, each of about `most_bytes` at most unless one line alone is longer."""
+    batches: list[tuple[int, int]] = []
     start = size = 0
     for index, line in enumerate(lines):
-        if size and size + len(line) > _CHUNK_BYTES:
-            chunks.append((start, index))
+        if size and size + len(line) > most_bytes:
+            batches.append((start, index))
             start, size = index, 0
         size += len(line)
-    return [*chunks, (start, len(lines))]
+    return [*batches, (start, len(lines))]

@@ -7,20 +7,24 @@ error as they come and the rest nowhere, so that a module works without a daemon
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from msgspec import structs
+from msgspec import Struct, structs
 
+from daemon.operations.journald import SOCKET, JournalSink, leads_to_journal
+from daemon.operations.log_sinks import Sink, StreamSink
 from daemon.operations.log_writer import BUFFER_BYTES, LogWriter
 from daemon.operations.rendering import console_line, fallback_line, json_line, json_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from msgspec import Struct
+    from pathlib import Path
 
     from daemon.settings import LoggingSettings
+    from daemon.settings.records import LogFormat
 
     Render = Callable[[str, str, dict[str, object]], bytes]
     RenderRecord = Callable[[str, str, Struct], bytes]
@@ -64,22 +68,59 @@ def get_logger() -> Logger:
     return _logger
 
 
-def start(settings: LoggingSettings, stream: TextIO, *, buffer_bytes: int = BUFFER_BYTES) -> LogWriter:
-    """Write lines to `stream` from a thread of their own, until the `close` of what is returned.
+def start(
+    settings: LoggingSettings, stream: TextIO, *, buffer_bytes: int = BUFFER_BYTES, journal: Path = SOCKET
+) -> LogWriter:
+    """Write lines to `stream`, or entries to the `journal` (the socket of journald), from a thread of their own, until
+    the `close` of what is returned.
 
     Records and warnings of libraries (standard `logging`, `warnings`) from the level warning up become lines
     `library.message` with their `logger`. A `close` that wrote everything puts all back as it was; after one that
     could not, lines are dropped: what stalled may be standard error itself."""
-    console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
-    render = _console(colour=stream.isatty()) if console else json_line
-    record = _recorded(render) if console else json_record
-
-    def dropped(count: int) -> bytes:
-        return render("warning", "log.dropped", {"lines": count})
-
-    writer = LogWriter(stream, dropped, buffer_bytes=buffer_bytes, on_flushed=_route_libraries())
-    _connect(settings.level, render, record, writer.write)
+    way = _way(settings.format, stream, journal)
+    writer = LogWriter(way.sink, way.dropped, buffer_bytes=buffer_bytes, on_flushed=_route_libraries())
+    _take(way, settings, writer)
     return writer
+
+
+def adjust(settings: LoggingSettings, stream: TextIO, writer: LogWriter, *, journal: Path = SOCKET) -> None:
+    """Level and format from now on; `stream` and `writer` are those of `start`."""
+    way = _way(settings.format, stream, journal)
+    writer.use(way.sink, way.dropped)
+    _take(way, settings, writer)
+
+
+class _Way(Struct, frozen=True):
+    """What a format comes down to."""
+
+    sink: Sink
+    render: Render
+    record: RenderRecord
+    missing: str = ""
+    """Why it is not the one that was asked for."""
+
+    def dropped(self, count: int) -> bytes:
+        return self.render("warning", "log.dropped", {"lines": count})
+
+
+def _way(wanted: LogFormat, stream: TextIO, journal: Path) -> _Way:
+    if wanted == "console" or (wanted == "auto" and stream.isatty()):
+        render = _console(colour=stream.isatty())
+        return _Way(StreamSink(stream), render, _recorded(render))
+    # The writer's thread makes journal entries of JSON lines: they cost everybody else what JSON lines cost.
+    lines = partial(_Way, render=json_line, record=json_record)
+    if wanted == "json" or (wanted == "auto" and not leads_to_journal(stream, os.environ.get("JOURNAL_STREAM", ""))):
+        return lines(StreamSink(stream))
+    if journal.is_socket():
+        return lines(JournalSink(journal))
+    advice = f'There is no socket {journal}, so here are JSON lines: start journald or set logging.format = "auto".'
+    return lines(StreamSink(stream), missing=advice if wanted == "journal" else "")
+
+
+def _take(way: _Way, settings: LoggingSettings, writer: LogWriter) -> None:
+    _connect(settings.level, way.render, way.record, writer.write)
+    if way.missing:
+        _logger.warning("log.no_journal", reason=way.missing)
 
 
 def _route_libraries() -> Callable[[], None]:

@@ -3,27 +3,30 @@ than counting. All calls are cheap and may come from any thread."""
 
 from __future__ import annotations
 
+import platform
+import time
 from typing import TYPE_CHECKING, Final
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
 
+from daemon import __version__
 from daemon.operations.attempts import Attempts
+from daemon.operations.gauges import Gauges, Sources
+from daemon.operations.labels import OTHERS, TenantLabels
+from daemon.operations.last_hour import LastHour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence
 
-    from prometheus_client.metrics_core import Metric
-
-    from daemon.model import Outcome
+    from daemon.model import Endpoint, Outcome
 
 MALFORMED: Final = "malformed"
 """Stands for the route of a request that was refused before its route was known, in logs and metrics."""
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 
+_PREFIX = "tenant_webhooks_"
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _COMMIT_ROWS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -31,15 +34,24 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Metrics:
-    """Names begin `tenant_webhooks_`; counters end in `_total`, durations are in seconds."""
+    """Names begin `tenant_webhooks_`, but for those that every exporter has of its process (`process_`); counters end
+    in `_total`, durations are in seconds. The tenants named by `tenant_labels` have series of their own.
 
-    def __init__(self) -> None:
+    `last_hour`: what the same calls say of it. `sources`: what `observe` was given. `started` and `started_at`: when
+    this was made, by time.monotonic and by the wall's clock."""
+
+    def __init__(self, tenant_labels: Sequence[str] = ()) -> None:
         prometheus_client.disable_created_metrics()
+        self.started = time.monotonic()
+        self.sources: Sources | None = None
         self._registry = registry = CollectorRegistry(auto_describe=True)
-        p = "tenant_webhooks_"
+        self._labels = TenantLabels(tenant_labels)
+        p = _PREFIX
         self._events = Counter(p + "events_accepted", "Events that were answered with 202.", registry=registry)
-        self._attempts = Attempts(p)
+        self._attempts = Attempts(p, self._labels)
         registry.register(self._attempts)
+        self.last_hour = LastHour(self._attempts.totals)
+        self.started_at = self.last_hour.since
         self._postponed = Counter(
             p + "deliveries_postponed",
             "Deliveries put back to pending because of this machine (descriptors, memory, ports), not of the receiver.",
@@ -70,24 +82,33 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
             registry=registry,
         )
+        self._blocked = Counter(
+            p + "loop_blocked_seconds",
+            "Seconds in which the event loop did not turn, of stalls over 0.1 s.",
+            registry=registry,
+        )
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        build = Info(p + "build", "What is running.", registry=registry)
+        build.info({"version": __version__, "python": platform.python_version()})
+        ProcessCollector(registry=registry)
 
     def events_accepted(self, count: int) -> None:
         self._events.inc(count)
 
-    def attempt(self, outcome: Outcome) -> None:
-        """Count an outcome that is on disk. One that is `interrupted` has no duration worth measuring."""
-        self._attempts.count(outcome.status, outcome.error)
-        if outcome.status != "interrupted":
-            total = outcome.timings.total
-            self._attempts.took(outcome.status, (outcome.finished - outcome.started if total is None else total) / 1000)
+    def attempt(self, endpoint: Endpoint, outcome: Outcome) -> None:
+        """Count an outcome that is on disk: `succeeded` or `failed`."""
+        total, error = outcome.timings.total, outcome.error
+        seconds = (outcome.finished - outcome.started if total is None else total) / 1000
+        self._attempts.ended(endpoint.tenant, outcome.status, error, seconds)
+        if error is not None:
+            self.last_hour.failed(endpoint.id, endpoint.tenant, error)
 
-    def interrupted(self, count: int) -> None:
-        """Deliveries found `sending` at start, or cut off by a stop, other than through `attempt`."""
-        self._attempts.count("interrupted", None, count)
+    def interrupted(self, count: int, tenant: str = OTHERS) -> None:
+        """Deliveries found `sending` at start, or cut off by a stop: they have no duration worth measuring."""
+        self._attempts.ended_untimed(tenant, "interrupted", count)
 
-    def cancelled(self, count: int) -> None:
-        self._attempts.count("cancelled", None, count)
+    def cancelled(self, count: int, tenant: str) -> None:
+        self._attempts.ended_untimed(tenant, "cancelled", count)
 
     def postponed(self, count: int) -> None:
         self._postponed.inc(count)
@@ -114,41 +135,14 @@ class Metrics:
         """Count a request that was refused before its route was known."""
         self.request(MALFORMED, "", status, seconds)
 
-    def observe(
-        self,
-        waiting: Callable[[], int],
-        oldest_age: Callable[[], float],
-        in_flight: Callable[[], int],
-        log_dropped: Callable[[], int],
-    ) -> None:
-        """Read these now and at each scrape. `oldest_age` in seconds. Raises ValueError the second time."""
-        self._registry.register(_Observed(waiting, oldest_age, in_flight, log_dropped))
+    def loop_blocked(self, seconds: float) -> None:
+        self._blocked.inc(seconds)
+
+    def observe(self, sources: Sources) -> None:
+        """Look these up now and at each scrape. Raises ValueError the second time."""
+        self._registry.register(Gauges(_PREFIX, sources, self._labels))
+        self.sources = sources
 
     def render(self) -> bytes:
         """All of it in the text format 0.0.4 (`CONTENT_TYPE`)."""
         return generate_latest(self._registry)
-
-
-class _Observed(Collector):
-    def __init__(
-        self,
-        waiting: Callable[[], int],
-        oldest_age: Callable[[], float],
-        in_flight: Callable[[], int],
-        log_dropped: Callable[[], int],
-    ) -> None:
-        self._waiting = waiting
-        self._oldest_age = oldest_age
-        self._in_flight = in_flight
-        self._log_dropped = log_dropped
-
-    def collect(self) -> Iterator[Metric]:
-        p = "tenant_webhooks_"
-        yield GaugeMetricFamily(p + "deliveries_waiting", "Pending deliveries of active tenants.", self._waiting())
-        yield GaugeMetricFamily(
-            p + "oldest_waiting_age_seconds", "Age of the oldest of those; 0 when none waits.", self._oldest_age()
-        )
-        yield GaugeMetricFamily(p + "deliveries_in_flight", "Attempts running now.", self._in_flight())
-        yield CounterMetricFamily(
-            p + "log_lines_dropped", "Log lines lost to a stalled or failing sink.", self._log_dropped()
-        )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from daemon.operations.tracebacks import compact
+from daemon.operations.tracebacks import Trace, compact
 from daemon.printable import printable
 
 if TYPE_CHECKING:
@@ -77,10 +77,14 @@ def json_record(level: str, event: str, record: Struct) -> bytes:
 def console_line(level: str, event: str, fields: dict[str, object], *, colour: bool) -> bytes:
     """For people: time of day in UTC, level, event, `key=value` of what is not null; with ANSI colours if asked."""
     raised = _raised(fields.pop("exc_info", None))
-    shown = {key: _safe(value) for key, value in fields.items() if value is not None} | raised
-    words = " ".join(f"{key}={_word(value)}" for key, value in shown.items())
+    shown = {key: _safe(value) for key, value in fields.items()} | raised
     start, end = (_COLOURS.get(level, ""), "\x1b[0m") if colour else ("", "")
-    return f"{timestamp()[11:]} {start}{level:<7}{end} {event:<22} {words}".rstrip().encode() + b"\n"
+    return f"{timestamp()[11:]} {start}{level:<7}{end} {event:<22} {words(shown)}".rstrip().encode() + b"\n"
+
+
+def words(fields: Mapping[str, object]) -> str:
+    """`key=value` of what is not null; the values are fit for a log already."""
+    return printable(" ".join([f"{key}={_word(value)}" for key, value in fields.items() if value is not None]))
 
 
 def fallback_line(level: str, event: str, fields: Mapping[str, object], error: BaseException) -> bytes:
@@ -114,6 +118,8 @@ def _safe(value: object) -> object:
         return clean(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(cast('bytes', value))} bytes"
+    if isinstance(value, Trace):
+        return printable(value.text)
     if isinstance(value, Struct) and _holds_only_safe(kind):
         _SAFE.add(kind)
         return value
@@ -137,6 +143,6 @@ def _holds_only_safe(record: type[Struct]) -> bool:
 
 
 def _word(value: object) -> str:
-    if isinstance(value, str):
-        return value if value and not set(value) & set(' "=') else _encode(value).decode()
+    if isinstance(value, str) and value and not (" " in value or "=" in value or '"' in value):
+        return value
     return _encode(value).decode()

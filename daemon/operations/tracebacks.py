@@ -5,12 +5,21 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, cast
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from types import FrameType
 
 _FRAMES = 40
 _MEMBERS = 8
 _EXCEPTIONS = 32
+
+
+class Trace(Struct, frozen=True):
+    """A trace as a field of a log line, which has it whole: it is made of code, not of text from outside."""
+
+    text: str
 
 
 def compact(error: BaseException, clean: Callable[[str], str]) -> str:
@@ -40,12 +49,18 @@ def _with_relatives(error: BaseException, clean: Callable[[str], str], told: set
     return "; ".join(parts)
 
 
+def trace(frames: Iterable[FrameType]) -> str:
+    """Frames that run just now, outermost first, in the same form."""
+    return _listed([(frame, frame.f_lineno) for frame in frames])
+
+
 def _frames(error: BaseException) -> str:
-    frames = [
-        f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_qualname}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
+    return _listed(list(traceback.walk_tb(error.__traceback__))) or "not raised"
+
+
+def _listed(places: list[tuple[FrameType, int]]) -> str:
+    frames = [f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_qualname}" for frame, line in places]
     if len(frames) > _FRAMES:
         half = _FRAMES // 2
         frames = [*frames[:half], f"… {len(frames) - _FRAMES} more …", *frames[-half:]]
-    return " > ".join(frames) or "not raised"
+    return " > ".join(frames)

@@ -14,26 +14,27 @@ import time
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
-from msgspec.structs import replace
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import acceptance, backlog, registry
 from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
+from daemon.persistence.heartbeat import Heartbeat
 from daemon.persistence.housekeeping import Housekeeping
-from daemon.persistence.lanes import Lanes
+from daemon.persistence.intake import Intake
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
 from daemon.persistence.tickets import Spread, Ticket
 from daemon.persistence.writer import StorageStuck, Writer, probe
-from daemon.refusals import Draining, OutcomeUnknown, Refusal, StorageUnavailable
+from daemon.refusals import Draining, OutcomeUnknown, Refusal
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from daemon.operations.health import Part
     from daemon.operations.metrics import Metrics
     from daemon.persistence.housekeeping import Step
     from daemon.settings import Limits, StorageSettings
@@ -43,6 +44,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_SILENCE = 5.0  # seconds that no transaction takes on a disk that answers
 
 log = get_logger()
 
@@ -50,25 +52,26 @@ log = get_logger()
 class Persistence:
     """Everything here runs in the event loop, but for what the writer is given to run.
 
-    `registry`: tenants and tokens as of the last commit. `cursor_key`: 32 random bytes of this database."""
+    `limits` may be replaced: they hold from the next transaction on. `registry`: tenants and tokens as of the last
+    commit. `cursor_key`: 32 random bytes of this database. `space`: what the database takes of its disk, and what is
+    left there."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, storage: StorageSettings, limits: Limits, metrics: Metrics
     ) -> None:
         self.registry = registry.load(connection)
         self.cursor_key: bytes = connection.execute("SELECT value FROM meta WHERE key = 'cursor_key'").fetchone()[0]
-        self.failing: str | None = None
-        self._space = FreeSpace(path, storage.min_free_bytes)
-        self._limits = limits
+        self.limits = limits
+        self.space = FreeSpace(path, storage.min_free_bytes)
         self._metrics = metrics
         self._backlog = backlog.load(connection)
         self._readers = Readers(path)
-        self._housekeeping = Housekeeping(connection, storage, metrics)
+        self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
-        self._lanes = Lanes()
+        self._intake = Intake(self.space)
+        self._lanes = self._intake.lanes
         self._under_way: list[Ticket[Any]] = []
-        self._wake, self._woken = trio.open_memory_channel[None](1)
-        self._closing = trio.Event()
+        self._heartbeat = Heartbeat()
         self._offer: Callable[[Mapping[int, Mapping[int, int]]], None] = lambda work: None
 
     async def execute(self, command: Command[R], patience: float) -> R:
@@ -77,35 +80,31 @@ class Persistence:
         Raises the command's `Refusal`s, `StorageUnavailable` and `Draining` (not stored), `OutcomeUnknown` (may be).
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self._refuse_unless_able(command)
-        ticket: Ticket[R] = Ticket(command, trio.current_time() + patience)
-        if not self._lanes.put_public(ticket):
-            raise StorageUnavailable("Too many requests wait for the storage. Send this again a little later.")
-        self._poke()
-        return await ticket.wait_patiently()
+        return await self._intake.execute(command, patience)
 
     async def progress(self, command: Progress) -> Progressed:
         """Never refused; waits for as long as the storage fails. Cancelled, it is carried out all the same, but for
         its claims: what nobody will attempt is not claimed, or goes back to pending."""
-        ticket: Ticket[Progressed] = Ticket(command, trio.current_time())
-        self._lanes.put_internal(ticket)
-        self._poke()
-        try:
-            return await ticket.wait()
-        except trio.Cancelled:
-            ticket.command, ticket.abandoned = replace(command, claims=[]), True
-            raise
+        return await self._intake.progress(command)
 
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a function of `queries` on a read-only connection. Raises `StorageUnavailable`."""
+        self._housekeeping.read()
         return await self._readers.read(query, *args, **kwargs)
 
-    def trouble(self) -> str | None:
-        """Why nothing can be published just now for the storage's sake, or None."""
-        return self.failing or self._space.shortage()
+    def troubles(self) -> dict[Part, str]:
+        """Why nothing can be published just now for the storage's sake, by what is the matter; empty if it can be."""
+        troubles: dict[Part, str] = {}
+        silent = self._writer.silent
+        if self._intake.failing is not None:
+            troubles["storage"] = self._intake.failing
+        elif silent > _SILENCE:
+            troubles["storage"] = f"The disk has not answered for {silent:.0f} s."
+        if (why := self.space.shortage()) is not None:
+            troubles["space"] = why
+        return troubles
 
     @property
     def damaged(self) -> bool:
@@ -114,16 +113,27 @@ class Persistence:
 
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
-        return sum(count for tenant, count in self._backlog.per_tenant() if self.registry.is_active(tenant))
+        return sum(self.waiting_by_tenant().values())
 
-    def oldest_waiting(self) -> float:
-        """Age in seconds of the oldest of them, as last looked up (once a second); 0 when none waits."""
-        oldest = self._housekeeping.oldest
-        return 0.0 if oldest is None or not self.waiting() else max(0.0, (now_ms() - oldest) / 1000)
+    def waiting_by_tenant(self) -> dict[str, int]:
+        """The same by the tenants' ids; those for which nothing waits are left out."""
+        return self.registry.named({seq: n for seq, n in self._backlog.per_tenant() if self.registry.is_active(seq)})
+
+    def oldest_by_tenant(self) -> dict[str, float]:
+        """Age in seconds of each one's oldest of them, as last looked up (once a second, or as soon as thousands of
+        webhooks have been looked at)."""
+        now, waiting = now_ms(), self.waiting_by_tenant()
+        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.created.items()}
+        return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
 
     def work(self) -> dict[int, dict[int, int]]:
         """All that waits, tenant → webhook → count: what the router is offered at the start."""
         return self._backlog.webhooks()
+
+    async def heartbeat(self) -> None:
+        """Returns when the actor has gone round once more, however the storage fares: not while it is stuck."""
+        self._intake.ring()
+        await self._heartbeat.heard()
 
     def stop_by(self, deadline: float) -> None:
         """Not even a disk that does not answer holds `run` longer than this (trio's clock): it raises StorageStuck."""
@@ -131,8 +141,7 @@ class Persistence:
 
     def close(self) -> None:
         """Refuse what comes from now on; `run` ends when what waits has been carried out."""
-        self._closing.set()
-        self._poke()
+        self._intake.close()
 
     async def run(
         self,
@@ -147,21 +156,20 @@ class Persistence:
         self._offer = offer
         task_status.started()
         try:
-            while not (self._closing.is_set() and not self._lanes):
-                taken = self._lanes.take(trio.current_time())
+            while not (self._intake.closed.is_set() and not self._lanes):
+                self._heartbeat.beat()
+                taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
-                    self._under_way = taken
                     await self._commit(taken)
                     if self._lanes.long_waiting:
                         # Those whom the commit has woken send what comes next (the claim of what was published)
                         # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
                         await trio.lowlevel.checkpoint()
                         await trio.lowlevel.checkpoint()
-                if not await self._keep_house() and not self._lanes and not self._closing.is_set():
-                    with trio.move_on_after(self._housekeeping.pause(time.monotonic())):
-                        await self._woken.receive()
+                if not await self._keep_house() and not self._lanes and not self._intake.closed.is_set():
+                    await self._intake.rung(self._housekeeping.pause(time.monotonic()))
         finally:
-            self._closing.set()
+            self._intake.close()
             self._let_go()
             self._readers.close()
             await self._writer.close()
@@ -180,7 +188,7 @@ class Persistence:
         started = time.perf_counter()
         commands = [ticket.command for ticket in taken]
         try:
-            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self._limits, self._backlog))
+            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self.limits, self._backlog))
         except (StorageFailed, StorageStuck):
             raise
         except Exception as bug:
@@ -210,8 +218,8 @@ class Persistence:
         return True
 
     def _after_commit(self, taken: list[Ticket[Any]], done: Executed, seconds: float) -> None:
-        if self.failing is not None:
-            self.failing = None
+        if self._intake.failing is not None:
+            self._intake.failing = None
             log.info("storage.recovered")
         work = done.effects.carry_out(self.registry)
         rows = sum(ticket.rows for ticket in taken)
@@ -252,9 +260,9 @@ class Persistence:
     ) -> None:
         """Refuse the public commands, keep the internal ones, and try those and the step again until the storage is
         back, or until the daemon stops and there is nothing to lose."""
-        if self.failing is None:
+        if self._intake.failing is None:
             log.error("storage.failing", reason=str(failure))
-        self.failing = str(failure)
+        self._intake.failing = str(failure)
         self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Internal)])
         for ticket in taken:
             if not isinstance(ticket.command, Internal):
@@ -262,8 +270,9 @@ class Persistence:
         for ticket in self._lanes.take_public():
             ticket.answer(StorageFailed(str(failure)).refusal())
         pause = _FIRST_PAUSE
-        while self.failing and (self._lanes or not self._closing.is_set()):
-            await self._back_off(pause)
+        while self._intake.failing and (self._lanes or not self._intake.closed.is_set()):
+            self._heartbeat.beat()
+            await self._intake.back_off(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             internal: list[Ticket[Any]] = []
             try:
@@ -274,17 +283,8 @@ class Persistence:
                 internal = self._lanes.take(trio.current_time())
                 await self._carry_out(internal)
             except StorageFailed as again:
-                self.failing = str(again)
+                self._intake.failing = str(again)
                 self._lanes.put_back(internal)
-
-    async def _back_off(self, pause: float) -> None:
-        """Closing cuts the pause short: a daemon that stops has no time for long ones."""
-        if self._closing.is_set():
-            await trio.sleep(_FIRST_PAUSE)
-            return
-        with trio.move_on_after(pause):
-            await self._closing.wait()
-        await trio.lowlevel.checkpoint_if_cancelled()
 
     def _let_go(self) -> None:
         """Nobody is left waiting for an actor that has ended, however it ended."""
@@ -293,17 +293,3 @@ class Persistence:
                 ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
         for ticket in self._lanes.take_public():
             ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))
-
-    def _refuse_unless_able(self, command: Command[Any]) -> None:
-        if self._closing.is_set():
-            raise Draining("The daemon is stopping. Send this again to the next one.")
-        if self.failing is not None:
-            raise StorageFailed(self.failing).refusal()
-        if isinstance(command, Publish) and (why := self._space.shortage()) is not None:
-            raise StorageUnavailable(f"{why} Nothing was stored; send this again later.")
-
-    def _poke(self) -> None:
-        try:
-            self._wake.send_nowait(None)
-        except trio.WouldBlock:
-            return

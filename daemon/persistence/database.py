@@ -35,7 +35,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes, migrated: WAL, every commit fsynced, checkpoints left to the caller.
 
     A new file is readable by its owner only. Raises `UnusableDatabase`, `NewerDatabase`."""
-    _refuse_anothers_wal(path)
+    refuse_anothers_wal(path)
     _refuse_cut(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -62,15 +62,16 @@ def open_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises sqlite3.Error."""
-    connection = _connect(f"file:{_quoted(path)}?mode=ro")
+def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write. Only on a database that is `immutable`, nobody writing to it, does it make no
+    files beside it either. Raises sqlite3.Error."""
+    connection = _connect(f"file:{_quoted(path)}?mode=ro{'&immutable=1' if immutable else ''}")
     connection.execute("PRAGMA query_only = 1")
     connection.execute("PRAGMA cache_size = -8192")
     return connection
 
 
-def _refuse_anothers_wal(path: Path) -> None:
+def refuse_anothers_wal(path: Path) -> None:
     """SQLite would delete the WAL beside a database that is gone, all that may be left of that, and would apply it to
     a backup put in its place, which is no database afterwards. Raises `UnusableDatabase`."""
     real = path.resolve()

@@ -19,7 +19,7 @@ class Effects:
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
-        self._changes: list[Callable[[], object]] = []
+        self._changes: list[Callable[[Backlog], object]] = []
         self._added: dict[int, int] = {}
         self.registry: list[Callable[[Registry], object]] = []
         self.cancelling: set[int] = set()
@@ -36,25 +36,25 @@ class Effects:
         """Rows became pending: they wait, and the router is told."""
         change = Waiting(tenant, webhook, count)
         self._added[tenant] = self._added.get(tenant, 0) + count
-        self._changes.append(lambda: self._backlog.add(change))
+        self._changes.append(lambda backlog: backlog.add(change))
         self.work.append(change)
 
     def postponed(self, tenant: int, webhook: int, count: int) -> None:
         """Rows became pending again; their actor, which put them back, knows of them."""
         change = Waiting(tenant, webhook, count)
-        self._changes.append(lambda: self._backlog.add(change))
+        self._changes.append(lambda backlog: backlog.add(change))
 
     def claimed(self, tenant: int, webhook: int, count: int) -> None:
         change = Waiting(tenant, webhook, -count)
-        self._changes.append(lambda: self._backlog.add(change))
+        self._changes.append(lambda backlog: backlog.add(change))
 
     def cancelled(self, webhook: int) -> None:
         """All that waited for the webhook is cancelled from now on; its rows are yet to be rewritten."""
-        self._changes.append(lambda: self._backlog.clear(webhook))
+        self._changes.append(lambda backlog: backlog.clear(webhook))
         self.cancelling.add(webhook)
 
     def removed(self, tenant: int) -> None:
-        self._changes.append(lambda: self._backlog.clear_tenant(tenant))
+        self._changes.append(lambda backlog: backlog.clear_tenant(tenant))
         self.registry.append(lambda registry: registry.remove_tenant(tenant))
         self.removing.add(tenant)
 
@@ -64,7 +64,7 @@ class Effects:
     def carry_out(self, registry: Registry) -> dict[int, dict[int, int]]:
         """Apply all to the registry and the backlog; returns the work to offer, tenant → webhook → count."""
         for change in self._changes:
-            change()
+            change(self._backlog)
         for update in self.registry:
             update(registry)
         work: dict[int, dict[int, int]] = {}

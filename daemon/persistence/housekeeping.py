@@ -1,18 +1,19 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, and the age of the oldest that
-waits."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the age of the oldest that
+waits, rest."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import sweeping
 from daemon.persistence.checkpoints import Checkpoints
+from daemon.persistence.oldest import Oldest
+from daemon.persistence.rest import Rest
 from daemon.persistence.retention import Retention
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
+    from daemon.persistence.readers import Readers
     from daemon.settings import StorageSettings
 
 Step = Callable[[], Callable[[], None]]
@@ -28,40 +30,42 @@ Step = Callable[[], Callable[[], None]]
 LOOK_SECONDS = 1.0
 # Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
 _SECONDS_BETWEEN_SWEEPS = 0.025
-_OLDEST = """
-SELECT min(d.created) FROM json_each(?) j JOIN deliveries d ON d.seq = (
-    SELECT q.seq FROM deliveries q JOIN webhooks w ON w.seq = q.webhook
-    WHERE q.finished IS NULL AND q.status = 'pending'
-    AND q.webhook = j.value AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT 1)
-"""
 
 log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: when the oldest waiting delivery was created (ms), as of the last look, or None."""
+    """`oldest`: which delivery of each tenant has been waiting longest."""
 
-    def __init__(self, connection: sqlite3.Connection, storage: StorageSettings, metrics: Metrics) -> None:
-        self.oldest: int | None = None
+    def __init__(
+        self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
+    ) -> None:
+        self.oldest = Oldest()
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
+        self._rest = Rest(connection, readers)
         self._retention = Retention(connection, storage, metrics)
         self._looked = self._swept = 0.0
+        self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
 
     def committed(self, rows: int, effects: Effects) -> None:
-        self._checkpoints.wrote(rows, effects.written)
+        self._wrote(rows, effects.written)
         self._retention.committed(time.monotonic(), effects.added)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
+    def read(self) -> None:
+        """A query was asked for."""
+        self._rest.disturbed()
+
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
         pause = self._retention.pause(now)
-        if self._cancelling or self._removing:
+        if self._cancelling or self._removing or self.oldest.looking:
             return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
         return pause
 
@@ -72,45 +76,54 @@ class Housekeeping:
         A step raises sqlite3.Error, and is then due again."""
         if self._checkpoints.due:
             return self._checkpoint
-        if now - self._looked >= LOOK_SECONDS:
+        if now - self._looked >= LOOK_SECONDS and not self.oldest.looking:
             self._looked = now
-            webhooks = waiting()
-            return lambda: self._look(webhooks)
-        if now - self._swept >= _SECONDS_BETWEEN_SWEEPS:
-            if self._cancelling:
-                self._swept = now
-                webhook = next(iter(self._cancelling))
-                return lambda: self._cancel(webhook)
-            if self._removing:
-                self._swept = now
-                tenant = next(iter(self._removing))
-                return lambda: self._remove(tenant)
+            self.oldest.begin(waiting())
+            if self._rest.due():
+                return self._take_rest
+        if now - self._swept >= _SECONDS_BETWEEN_SWEEPS and (sweep := self._sweep()) is not None:
+            self._swept = now
+            return sweep
         retain = self._retention.next(now)
         return None if retain is None else lambda: self._retain(retain)
+
+    def _sweep(self) -> Step | None:
+        """One of those that there is work for, in turn."""
+        due: list[Step] = []
+        if self.oldest.looking:
+            due.append(self._look)
+        if self._cancelling:
+            due.append(partial(self._cancel, next(iter(self._cancelling))))
+        if self._removing:
+            due.append(partial(self._remove, next(iter(self._removing))))
+        self._turn += 1
+        return due[self._turn % len(due)] if due else None
 
     def _checkpoint(self) -> Callable[[], None]:
         self._checkpoints.run(self._connection)
         return lambda: None
 
-    def _look(self, webhooks: list[int]) -> Callable[[], None]:
-        oldest: int | None = None
-        if webhooks:
-            (oldest,) = self._connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+    def _wrote(self, rows: float, size: int = 0) -> None:
+        self._checkpoints.wrote(rows, size)
+        self._rest.disturbed()
 
-        def done() -> None:
-            self.oldest = oldest
+    def _look(self) -> Callable[[], None]:
+        self.oldest.look(self._connection)
+        return lambda: None
 
-        return done
+    def _take_rest(self) -> Callable[[], None]:
+        self._rest.take()
+        return lambda: None
 
     def _cancel(self, webhook: int) -> Callable[[], None]:
         cancelled = sweeping.cancel(self._connection, webhook, now_ms())
 
         def done() -> None:
-            self._checkpoints.wrote(2 * len(cancelled))
+            self._wrote(2 * len(cancelled))
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
-            self._metrics.cancelled(len(cancelled))
+            self._metrics.cancelled(len(cancelled), cancelled[0].tenant)
             for row in cancelled:
                 log.info(
                     "delivery.cancelled",
@@ -128,7 +141,7 @@ class Housekeeping:
         more = sweeping.remove(self._connection, tenant)
 
         def done() -> None:
-            self._checkpoints.wrote(sweeping.ROWS)
+            self._wrote(sweeping.ROWS)
             if not more:
                 self._removing.discard(tenant)
 
@@ -136,4 +149,9 @@ class Housekeeping:
 
     def _retain(self, step: Callable[[], Callable[[], int]]) -> Callable[[], None]:
         after = step()
-        return lambda: self._checkpoints.wrote(after())
+
+        def done() -> None:
+            if changed := after():
+                self._wrote(changed)
+
+        return done

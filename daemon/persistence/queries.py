@@ -112,6 +112,12 @@ def deliveries(db: sqlite3.Connection, chosen: DeliveryFilter, limit: int | None
     ]
 
 
+def oldest_event(db: sqlite3.Connection) -> Millis | None:
+    """When the first of the events that are kept was accepted."""
+    row = db.execute("SELECT created FROM events ORDER BY seq LIMIT 1").fetchone()
+    return None if row is None else row[0]
+
+
 def event(db: sqlite3.Connection, id: str, tenant: int | None) -> Event | None:
     where = _owned("e", tenant)
     where.add("e.id = ?", id)

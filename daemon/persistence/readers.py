@@ -34,6 +34,10 @@ class Readers:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._limiter.borrowed_tokens)
+
     async def read(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -73,6 +77,10 @@ class Readers:
     def close(self) -> None:
         """Those in use are closed by their threads."""
         self._closed = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Give up those that nobody uses, and their caches; from any thread."""
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()

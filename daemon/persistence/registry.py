@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from daemon.persistence import rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from daemon.model import Tenant, Token
+
+T = TypeVar("T")
 
 
 class Registry:
@@ -35,6 +37,10 @@ class Registry:
     def is_active(self, seq: int) -> bool:
         tenant = self._by_seq.get(seq)
         return tenant is not None and tenant.active
+
+    def named(self, by_seq: Mapping[int, T]) -> dict[str, T]:
+        """The same values under the tenants' ids; those of removed tenants are left out."""
+        return {tenant.id: value for seq, value in by_seq.items() if (tenant := self._by_seq.get(seq)) is not None}
 
     def tenant_by_id(self, id: str) -> Tenant | None:
         return self._by_id.get(id)

@@ -28,7 +28,7 @@ class StorageStuck(Exception):
 
 
 class Writer:
-    """`busy`: something runs in the thread."""
+    """`busy`: something runs in the thread; `silent`: for how many seconds it has."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -39,6 +39,7 @@ class Writer:
         self._thread = trio.CapacityLimiter(1)
         self._waiting = trio.CancelScope()
         self._deadline = math.inf
+        self._since: float | None = None
         self._stuck = False
         self._damage: str | None = None
 
@@ -50,6 +51,10 @@ class Writer:
     @property
     def busy(self) -> bool:
         return bool(self._thread.borrowed_tokens)
+
+    @property
+    def silent(self) -> float:
+        return 0.0 if self._since is None else trio.current_time() - self._since
 
     @property
     def deadline(self) -> float:
@@ -110,8 +115,12 @@ class Writer:
 
     async def _in_thread(self, function: Callable[[], T], until: float) -> T:
         self._waiting = trio.CancelScope(shield=True, deadline=until)
+        self._since = trio.current_time()
         with self._waiting:
-            return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
+            try:
+                return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
+            finally:
+                self._since = None
         self._stuck = True
         raise StorageStuck("The disk does not answer: what was under way may or may not have been stored.")
 

@@ -68,6 +68,7 @@ _OF_KUBERNETES = re.compile(
     _PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)"
 )
 _TENANT_ID = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
+_MOST_LABELS = 100
 _AT_MOST = (
     ("delivery.connect_timeout", "delivery.timeout"),
     ("delivery.max_concurrent_per_webhook", "delivery.max_concurrent_per_tenant"),
@@ -140,6 +141,8 @@ def _decode(kind: Any, given: _Given) -> object:
         return _decode_list(given, bounds, parse_network)
     if bare == dict[str, TenantEgress]:
         return _decode_tenants(given)
+    if bare == tuple[str, ...]:
+        return _decode_labels(given)
     lax = given.text and bare in (int, float, bool)
     try:
         return msgspec.convert(given.value, kind, strict=not lax)
@@ -185,8 +188,7 @@ def _decode_tenants(given: _Given) -> dict[str, TenantEgress]:
         raise ValueError(f"write {wanted}") from None
     tenants: dict[str, TenantEgress] = {}
     for tenant, table in tables.items():
-        if not _TENANT_ID.fullmatch(tenant):
-            raise ValueError(f"{_shown(tenant)} cannot be the id of a tenant")
+        _tenant_id(tenant)
         if unknown := sorted(table.keys() - {"allow"}):
             raise ValueError(f"{tenant}.{unknown[0]}: there is no such key; the only one is allow")
         try:
@@ -195,6 +197,19 @@ def _decode_tenants(given: _Given) -> dict[str, TenantEgress]:
             raise ValueError(f"{tenant}.allow: {error}") from None
         tenants[tenant] = TenantEgress(allow=cast("tuple[Network, ...]", allow))
     return tenants
+
+
+def _decode_labels(given: _Given) -> tuple[object, ...]:
+    tenants = tuple(dict.fromkeys(_decode_list(given, [], _tenant_id)))
+    if len(tenants) > _MOST_LABELS:
+        raise ValueError(f"name at most {_MOST_LABELS} tenants: each has some fifty series of its own")
+    return tenants
+
+
+def _tenant_id(text: str) -> str:
+    if not _TENANT_ID.fullmatch(text):
+        raise ValueError(f"{_shown(text)} cannot be the id of a tenant")
+    return text
 
 
 def _expected(kind: Any) -> str:

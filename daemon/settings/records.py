@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, structs
 from daemon.settings.addresses import Bind, Network, TcpBind, UnixBind
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["auto", "json", "console"]
+LogFormat = Literal["auto", "json", "console", "journal"]
 
 Seconds = Annotated[float, Meta(ge=0.01, le=3600)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=3600)]
@@ -73,6 +73,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     waiting_per_tenant: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
 
 
+class ObserveSettings(Struct, frozen=True, kw_only=True):
+    """Each tenant named has series of its own in the metrics."""
+
+    tenant_labels: tuple[str, ...] = ()
+
+
 class LoggingSettings(Struct, frozen=True, kw_only=True):
     level: LogLevel = "info"
     format: LogFormat = "auto"
@@ -85,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     delivery: DeliverySettings = DeliverySettings()
     egress: EgressSettings = EgressSettings()
     limits: Limits = Limits()
+    observe: ObserveSettings = ObserveSettings()
     logging: LoggingSettings = LoggingSettings()
 
 

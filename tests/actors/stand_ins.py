@@ -201,10 +201,10 @@ class Counts:
         self.interruptions = 0
         self.postponements = 0
 
-    def attempt(self, outcome: Outcome) -> None:
+    def attempt(self, endpoint: Endpoint, outcome: Outcome) -> None:
         self.attempts.append(outcome)
 
-    def interrupted(self, count: int) -> None:
+    def interrupted(self, count: int, tenant: str) -> None:
         self.interruptions += count
 
     def postponed(self, count: int) -> None:

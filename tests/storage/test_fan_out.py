@@ -149,7 +149,7 @@ async def test_a_storage_that_fails_amid_delays_it_and_loses_and_doubles_nothing
     await webhooks(store, acme)
     async with Amid(store, path, acme) as publish:
         with Locked(path):
-            while store.actor.trouble() is None:
+            while not store.actor.troubles():
                 await trio.lowlevel.checkpoint()
             assert not publish.answer
     assert len(publish.answer) == EVENTS

@@ -99,7 +99,7 @@ async def test_a_commit_that_fails_after_its_fsync_is_answered_unknown(
             await publish_until_it_fails()
         assert after_a_crash(path, tmp_path / "copy.db") == keys
         ballast.unlink()
-        while store.actor.trouble():
+        while store.actor.troubles():
             await trio.lowlevel.checkpoint()
         again = await publish(store, acme, keys[-1])
         assert not again.duplicate
@@ -120,5 +120,5 @@ async def test_a_commit_for_which_there_is_no_room_is_answered_not_stored(
                 await store.publish(acme, key=f"later-{pages}")
             assert after_a_crash(path, tmp_path / f"copy-{pages}.db") == []
             ballast.unlink()
-            while store.actor.trouble():
+            while store.actor.troubles():
                 await trio.lowlevel.checkpoint()

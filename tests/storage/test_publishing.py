@@ -132,4 +132,4 @@ async def test_a_nearly_full_disk_refuses_publishing_and_nothing_else(path: Path
         await store.webhook(acme)
         with pytest.raises(StorageUnavailable, match="min_free_bytes"):
             await store.publish(acme)
-        assert "min_free_bytes" in (store.actor.trouble() or "")
+        assert "min_free_bytes" in store.actor.troubles()["space"]

@@ -62,7 +62,7 @@ async def test_a_storage_that_fails_amid_a_purge_delays_it_and_no_more(path: Pat
     async with running(path) as store:
         await fewer_than(path, 500)
         with Locked(path):
-            while store.actor.trouble() is None:
+            while not store.actor.troubles():
                 await trio.lowlevel.checkpoint()
         await fewer_than(path, 2)
     assert count(path) == 1

@@ -20,7 +20,7 @@ from tests.storage.stores import running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from daemon.model import Webhook
+    from daemon.model import Claimed, Webhook
     from tests.storage.stores import Store
 
 NOW = 4_000_000_000_000
@@ -86,12 +86,14 @@ async def test_a_claim_beside_a_replacement_gets_the_secrets_from_before_it_or_f
     webhook = await store.webhook(acme)
     path = store.actor._readers._path
     names = [b"k" * 32, *(bytes([n]) * 32 for n in range(20))]
-    await store.publish(acme, 500)
+    await store.publish(acme, 2)
     found: list[tuple[bytes, ...]] = []
 
     async def claim_on_and_on() -> None:
+        claimed: list[Claimed] = []
         while True:
-            done = await store.actor.progress(Progress(acme.seq, [], [], [Claim(webhook.seq, 1)]))
+            done = await store.actor.progress(Progress(acme.seq, [], claimed, [Claim(webhook.seq, 1)]))
+            claimed = done.claimed
             found.append(done.endpoints[webhook.seq].secrets)
 
     async with trio.open_nursery() as nursery:

@@ -18,6 +18,7 @@ from daemon.front_end.operator_token import OperatorToken
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.server import Server
 from daemon.front_end.tokens import digest, new_token
+from daemon.operations.gauges import Sources
 from daemon.operations.health import Readiness
 from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
@@ -116,6 +117,19 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
     )
 
 
+def sources(store: Persistence) -> Sources:
+    return Sources(
+        waiting=store.waiting_by_tenant,
+        oldest_age=store.oldest_by_tenant,
+        in_flight=dict,
+        log_dropped=lambda: 0,
+        ready=lambda: not store.troubles(),
+        database=store.space.size,
+        free_bytes=store.space.free,
+        least_free_bytes=store.space.least,
+    )
+
+
 @asynccontextmanager
 async def house(
     folder: Path,
@@ -135,6 +149,8 @@ async def house(
     )
     path, metrics, ready = folder / "webhooks.db", Metrics(), Readiness()
     store = Persistence(open_writer(path), path, settings.storage, settings.limits, metrics)
+    ready.watch(store.troubles)
+    metrics.observe(sources(store))
     listeners = open_listeners(opened, {})
     operator = OperatorToken(digest(OPERATOR))
     roles = frozenset(listener.role for listener in listeners)

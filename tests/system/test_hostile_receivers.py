@@ -111,6 +111,8 @@ CASES = {
     "expired certificate": broken(answers(), "tls_failed", Authority.expired),
     "certificate from nobody known": broken(answers(), "tls_failed", lambda _: certificates.from_nobody_known()),
     "no handshake": Case(hostile.takes_no_handshake, "failed", error="tls_failed", url=lambda _: "https"),
+    "handshake without end": Case(hostile.shakes_hands_for_ever, "failed", error="tls_failed", url=lambda _: "https"),
+    "session tickets without end": broken(answers(), "invalid_response", Authority.with_tickets_for_ever),
     "plain HTTP on a TLS port": Case(hostile.speaks_plain_http, "failed", error="tls_failed", url=lambda _: "https"),
     "nobody listens": unreachable(lambda _: f"http://127.0.0.1:{hostile.unused_port()}/", "connect_refused"),
     "SYN is not answered": unreachable(lambda run: f"http://127.0.0.1:{run.deaf_port}/", "connect_timeout"),

@@ -59,6 +59,20 @@ async def test_idle_connections_close_and_then_the_server_has_stopped() -> None:
         assert shell.server.statistics().draining
 
 
+async def test_a_request_on_its_way_over_an_idle_connection_is_answered_and_ends_it() -> None:
+    async with serving(hello) as shell, shell.client() as used, shell.client() as fresh:
+        assert (await used.get()).status == 200
+        await shell.until_resting(2)
+        shell.server.drain(far())
+        await used.send(GET)
+        await fresh.send(GET)
+        for client in (used, fresh):
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert await client.closed()
+        await shell.stopped.wait()
+
+
 async def test_a_request_in_progress_is_answered_and_ends_its_connection() -> None:
     gate = Gate()
     async with serving(gate) as shell, shell.client() as client:

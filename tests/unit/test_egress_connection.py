@@ -12,7 +12,7 @@ import pytest
 from daemon.egress.connection import Connection, Stale
 from daemon.egress.exchange import Exchange
 from daemon.egress.faults import EgressError, LocalFault
-from daemon.egress.wire import PlainWire
+from daemon.egress.wire import Chatter, PlainWire
 
 
 class FailingWire:
@@ -95,3 +95,23 @@ def test_what_a_receiver_says_before_it_is_asked_is_no_response() -> None:
     assert caught.value.code == "invalid_response"
     assert "before" in caught.value.detail
     assert (exchange.wrote, exchange.status) == (False, 0)
+
+
+class ChattingWire(FailingWire):
+    """Takes a request and answers with what is no data, without end."""
+
+    def send(self, data: memoryview | bytes) -> int:
+        return len(data)
+
+    def receive_now(self) -> bytes | None:
+        raise Chatter
+
+
+def test_an_answer_without_end_that_is_no_data_is_no_response() -> None:
+    connection = Connection(ChattingWire(0), ("https", "hooks.example", 443), "192.0.2.1:443")
+    exchange = Exchange(key=1, tenant="acme", deadline=1.0)
+    connection.send(b"POST / HTTP/1.1\r\n\r\n", exchange, 10)
+    with pytest.raises(EgressError) as caught:
+        connection.read(exchange)
+    assert caught.value.code == "invalid_response"
+    assert "TLS" in caught.value.detail

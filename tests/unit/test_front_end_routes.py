@@ -102,3 +102,4 @@ def test_a_path_that_no_listener_of_this_kind_has_is_unknown_there_by_any_method
     }
     assert not any(rule.rule.startswith("/v1/tenants") for rule in known["main"].iter_rules())
     assert any(rule.rule.startswith("/v1/tenants") for rule in known["admin"].iter_rules())
+    assert ["/v1/status" in {rule.rule for rule in known[role].iter_rules()} for role in ("main", "admin")] == [0, 1]

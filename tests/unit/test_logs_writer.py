@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.operations.log_sinks import StreamSink
 from daemon.operations.log_writer import LogWriter
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ LINE = b"x" * 99 + b"\n"
 
 def missing(count: int) -> bytes:
     return b"dropped %d\n" % count
+
+
+def told(lines: list[bytes]) -> int:
+    """How many missing ones the lines report."""
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"dropped"))
 
 
 class Pipe:
@@ -60,8 +66,22 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
+def test_what_was_written_is_not_kept_until_there_is_more(pipe: Pipe) -> None:
+    freed = threading.Event()
+
+    class Line(bytes):
+        def __del__(self) -> None:
+            freed.set()
+
+    writer = LogWriter(StreamSink(pipe.stream), missing)
+    pipe.drain()
+    writer.write(Line(LINE))
+    assert freed.wait(5)
+    assert writer.close(5)
+
+
 def test_lines_of_many_threads_arrive_whole_and_in_each_one_s_order(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.stream, missing)
+    writer = LogWriter(StreamSink(pipe.stream), missing)
     pipe.drain()
     threads = [
         threading.Thread(target=lambda n=n: [writer.write(b"%d %d\n" % (n, i)) for i in range(2000)]) for n in range(4)
@@ -79,7 +99,7 @@ def test_lines_of_many_threads_arrive_whole_and_in_each_one_s_order(pipe: Pipe) 
 
 
 def test_a_line_arrives_without_a_close(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.stream, missing)
+    writer = LogWriter(StreamSink(pipe.stream), missing)
     for number in range(3):
         writer.write(b"%d\n" % number)
         assert os.read(pipe.reader, 100) == b"%d\n" % number
@@ -87,11 +107,11 @@ def test_a_line_arrives_without_a_close(pipe: Pipe) -> None:
 
 
 def test_a_pipe_that_nobody_reads_never_blocks_the_caller_and_what_is_lost_is_counted_and_told(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.stream, missing, buffer_bytes=100_000)
-    began = time.monotonic()
-    for _ in range(20_000):
-        writer.write(LINE)
-    assert time.monotonic() - began < 2
+    writer = LogWriter(StreamSink(pipe.stream), missing, buffer_bytes=100_000)
+    caller = threading.Thread(target=lambda: [writer.write(LINE) for _ in range(20_000)], daemon=True)
+    caller.start()
+    caller.join(30)
+    assert not caller.is_alive(), "it waits for a reader that does not come"
     assert writer.dropped > 15_000
 
     lost = writer.dropped
@@ -100,11 +120,12 @@ def test_a_pipe_that_nobody_reads_never_blocks_the_caller_and_what_is_lost_is_co
     lines = pipe.ended()
     assert writer.dropped == lost
     assert lines.count(LINE) == 20_000 - lost
-    assert lines[-1] == missing(lost)
+    # More than once, if the writer's turn comes while the caller is still at it and the pipe has room again.
+    assert told(lines) == lost
 
 
 def test_the_loss_is_told_at_its_place_when_lines_go_on(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.stream, missing, buffer_bytes=1000)
+    writer = LogWriter(StreamSink(pipe.stream), missing, buffer_bytes=1000)
     while not writer.dropped:
         writer.write(LINE)
     pipe.drain()
@@ -115,13 +136,13 @@ def test_the_loss_is_told_at_its_place_when_lines_go_on(pipe: Pipe) -> None:
         accepted = before == writer.dropped
     assert writer.close(5)
     lines = pipe.ended()
-    told = [int(line.split()[1]) for line in lines if line.startswith(b"dropped")]
-    assert sum(told) == writer.dropped
-    assert lines[-2:] == [missing(told[-1]), b"after\n"]
+    assert told(lines) == writer.dropped
+    assert lines[-2].startswith(b"dropped")
+    assert lines[-1] == b"after\n"
 
 
 def test_close_gives_up_on_a_stalled_sink_in_time_and_counts_what_it_leaves(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.stream, missing, buffer_bytes=200_000)
+    writer = LogWriter(StreamSink(pipe.stream), missing, buffer_bytes=200_000)
     for _ in range(2000):
         writer.write(LINE)
     began = time.monotonic()
@@ -136,7 +157,7 @@ def test_close_gives_up_on_a_stalled_sink_in_time_and_counts_what_it_leaves(pipe
 
 def test_a_sink_that_somebody_made_non_blocking_gets_every_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.stream.fileno(), False)
-    writer = LogWriter(pipe.stream, missing)
+    writer = LogWriter(StreamSink(pipe.stream), missing)
     for _ in range(5000):
         writer.write(LINE)
     pipe.drain()
@@ -146,7 +167,7 @@ def test_a_sink_that_somebody_made_non_blocking_gets_every_line(pipe: Pipe) -> N
 
 def test_a_full_disk_costs_the_lines_and_nothing_else() -> None:
     with open("/dev/full", "w") as full:
-        writer = LogWriter(full, missing)
+        writer = LogWriter(StreamSink(full), missing)
         writer.write(LINE)
         assert not writer.close(0.1)
         assert writer.dropped == 1
@@ -154,7 +175,7 @@ def test_a_full_disk_costs_the_lines_and_nothing_else() -> None:
 
 def test_streams_without_a_descriptor_are_written_to() -> None:
     stream = io.StringIO()
-    writer = LogWriter(stream, missing)
+    writer = LogWriter(StreamSink(stream), missing)
     writer.write("Zoë\n".encode())
     assert writer.close(5)
     assert writer.close(5)
@@ -165,7 +186,7 @@ def test_lines_follow_what_the_stream_was_given_before(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("w") as stream:
         stream.write("before\n")
-        writer = LogWriter(stream, missing)
+        writer = LogWriter(StreamSink(stream), missing)
         writer.write(b"line\n")
         assert writer.close(5)
     assert path.read_text() == "before\nline\n"
@@ -173,7 +194,7 @@ def test_lines_follow_what_the_stream_was_given_before(tmp_path: Path) -> None:
 
 def test_a_line_longer_than_the_buffer_is_counted_not_kept() -> None:
     stream = io.StringIO()
-    writer = LogWriter(stream, missing, buffer_bytes=50)
+    writer = LogWriter(StreamSink(stream), missing, buffer_bytes=50)
     writer.write(LINE)
     assert writer.close(5)
     assert writer.dropped == 1

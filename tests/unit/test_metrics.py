@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import get_args
 
 import prometheus_client
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.model import ErrorCode, Outcome, Timings
+from daemon import __version__
+from daemon.model import Endpoint, ErrorCode, Outcome, Timings
+from daemon.operations.gauges import Sources
 from daemon.operations.metrics import CONTENT_TYPE, Metrics
 
 
@@ -29,14 +34,30 @@ def outcome(status: str, error: ErrorCode | None = None, total: float | None = N
     return Outcome(status, 1000, 3000, error=error, timings=Timings(total=total))
 
 
+def webhook(tenant: str = "acme", id: str = "w1") -> Endpoint:
+    return Endpoint(1, id, tenant, "https://a.example/", ())
+
+
+def sources(**looked_up: object) -> Sources:
+    nothing: dict[str, object] = {
+        **dict.fromkeys(("waiting", "oldest_age", "in_flight"), dict),
+        "log_dropped": lambda: 0,
+        "ready": lambda: True,
+        "database": lambda: {"main": 4096, "wal": 0},
+        "free_bytes": lambda: 1000,
+        "least_free_bytes": 10,
+    }
+    return Sources(**{**nothing, **looked_up})
+
+
 def test_every_outcome_is_counted_under_its_code_and_timed() -> None:
     metrics = Metrics()
-    metrics.attempt(outcome("succeeded", total=4.0))
+    metrics.attempt(webhook(), outcome("succeeded", total=4.0))
     for code in get_args(ErrorCode):
-        metrics.attempt(outcome("failed", code))
-    metrics.attempt(outcome("interrupted"))
+        metrics.attempt(webhook(), outcome("failed", code))
+    metrics.interrupted(1, "acme")
     metrics.interrupted(2)
-    metrics.cancelled(5)
+    metrics.cancelled(5, "acme")
     assert value(metrics, "deliveries_total", outcome="succeeded", error="") == 1
     for code in get_args(ErrorCode):
         assert value(metrics, "deliveries_total", outcome="failed", error=code) == 1
@@ -76,6 +97,14 @@ def test_events_postponed_deleted_and_commits_are_counted() -> None:
     assert value(metrics, "commit_duration_seconds_count") == 2
 
 
+def test_the_seconds_of_a_blocked_loop_add_up() -> None:
+    metrics = Metrics()
+    assert value(metrics, "loop_blocked_seconds_total") == 0
+    metrics.loop_blocked(0.25)
+    metrics.loop_blocked(1.5)
+    assert value(metrics, "loop_blocked_seconds_total") == 1.75
+
+
 def test_requests_are_counted_by_route_method_and_status() -> None:
     metrics = Metrics()
     for status in (202, 202, 422):
@@ -90,30 +119,87 @@ def test_requests_are_counted_by_route_method_and_status() -> None:
 
 def test_what_is_observed_is_read_at_each_scrape() -> None:
     metrics = Metrics()
-    state = {"waiting": 1, "in_flight": 2, "dropped": 3}
+    waiting = {"acme": 1}
+    free: list[int | None] = [100]
     metrics.observe(
-        lambda: state["waiting"], lambda: 1.5 * state["waiting"], lambda: state["in_flight"], lambda: state["dropped"]
+        sources(
+            waiting=lambda: waiting,
+            oldest_age=lambda: {"acme": 1.5, "globex": 15.0},
+            in_flight=lambda: {"acme": 2},
+            log_dropped=lambda: 3,
+            ready=lambda: not free[0],
+            free_bytes=lambda: free[0],
+        )
     )
-    state["waiting"] = 10
+    waiting["globex"] = 9
     assert value(metrics, "deliveries_waiting") == 10
     assert value(metrics, "oldest_waiting_age_seconds") == 15
     assert value(metrics, "deliveries_in_flight") == 2
     assert value(metrics, "log_lines_dropped_total") == 3
+    assert value(metrics, "database_size_bytes", file="main") == 4096
+    assert (value(metrics, "disk_free_bytes"), value(metrics, "disk_least_free_bytes")) == (100, 10)
+    assert value(metrics, "ready") == 0
+    free[0] = None
+    assert value(metrics, "ready") == 1
+    assert not [name for name, _ in samples(metrics) if name == "tenant_webhooks_disk_free_bytes"]
     with pytest.raises(ValueError, match="Duplicated"):
-        metrics.observe(lambda: 0, lambda: 0, lambda: 0, lambda: 0)
+        metrics.observe(sources())
 
 
 def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None:
     metrics = Metrics()
-    metrics.observe(lambda: 0, lambda: 0.0, lambda: 0, lambda: 0)
+    metrics.observe(sources())
     Metrics()
     text = metrics.render().decode()
     families = list(text_string_to_metric_families(text))
-    assert len(families) == 14
-    for family in families:
+    ours = [family for family in families if not family.name.startswith("process_")]
+    assert len(ours) == 20
+    assert len(families) == len(ours) + 6
+    for family in ours:
         assert family.name.startswith("tenant_webhooks_")
         assert family.documentation.endswith(".")
+    for family in families:
         assert not family.name.endswith("_created")
         assert (family.type == "counter") == (f"{family.name}_total" in text)
     assert b"tenant_webhooks" not in prometheus_client.generate_latest()
     assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_what_runs_and_its_process_are_described() -> None:
+    found = samples(Metrics())
+    (build,) = [dict(labels) for name, labels in found if name == "tenant_webhooks_build_info"]
+    assert build["version"] == __version__
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds", "start_time_seconds"):
+        assert found[f"process_{name}", frozenset()] > 0
+
+
+def test_without_named_tenants_no_series_has_a_tenant() -> None:
+    metrics = Metrics()
+    metrics.observe(sources(waiting=lambda: {"acme": 1}))
+    metrics.attempt(webhook("acme"), outcome("failed", "http_status"))
+    assert b"tenant=" not in metrics.render()
+    assert b"acme" not in metrics.render()
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["acme", "globex", "t1", "t2", "t3"])))
+def test_named_tenants_have_series_of_their_own_and_the_others_share_one(tenants: list[str]) -> None:
+    metrics = Metrics(("acme", "globex"))
+    counts = Counter(tenants)
+    metrics.observe(sources(waiting=lambda: counts, in_flight=lambda: counts, oldest_age=lambda: counts))
+    before = len(samples(metrics))
+    for tenant in tenants:
+        metrics.attempt(webhook(tenant), outcome("succeeded", total=1.0))
+        metrics.cancelled(1, tenant)
+        metrics.interrupted(1, tenant)
+    found = samples(metrics)
+    assert len(found) == before, "how many series there are is not the tenants' to say"
+    others = sum(number for tenant, number in counts.items() if tenant.startswith("t"))
+    for tenant, expected in (("acme", counts["acme"]), ("globex", counts["globex"]), ("", others)):
+        for status in ("succeeded", "cancelled", "interrupted"):
+            assert value(metrics, "deliveries_total", outcome=status, error="", tenant=tenant) == expected
+        assert value(metrics, "attempt_duration_seconds_count", outcome="succeeded", tenant=tenant) == expected
+        assert value(metrics, "deliveries_waiting", tenant=tenant) == expected
+        assert value(metrics, "deliveries_in_flight", tenant=tenant) == expected
+    highest = max((number for tenant, number in counts.items() if tenant.startswith("t")), default=0)
+    assert value(metrics, "oldest_waiting_age_seconds", tenant="") == highest

@@ -252,4 +252,14 @@ def test_settings_describe_themselves_as_they_would_be_written() -> None:
         "tenants": {"acme": {"allow": ["10.0.0.0/8"]}},
     }
     assert described["limits"]["event_bytes"] == 262144
-    assert set(described) == {"server", "auth", "storage", "delivery", "egress", "limits", "logging"}
+    assert set(described) == {"server", "auth", "storage", "delivery", "egress", "limits", "observe", "logging"}
+
+
+def test_tenants_with_labels_of_their_own_are_named_once_and_not_too_many() -> None:
+    variable = "TENANT_WEBHOOKS_OBSERVE__TENANT_LABELS"
+    assert load(None, {variable: "acme, globex,acme"}).observe.tenant_labels == ("acme", "globex")
+    assert load(None, {variable: '["acme"]'}).observe.tenant_labels == ("acme",)
+    assert len(load(None, {variable: ",".join(f"t{n}" for n in range(100))}).observe.tenant_labels) == 100
+    for wrong, says in ((",".join(f"t{n}" for n in range(101)), "at most 100"), ("Acme", "cannot be the id")):
+        with pytest.raises(SettingsError, match=says):
+            load(None, {variable: wrong})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from daemon.delivery.pace import Pace
 from daemon.delivery.promptness import PROMPT, Verdicts
 from daemon.delivery.work import Work
 from daemon.persistence.commands import Claim
@@ -16,12 +19,15 @@ _webhooks = st.integers(min_value=1, max_value=5)
 class WorkMachine(RuleBasedStateMachine):
     """A disk with pending rows beside the hints: counts drift as rows are cancelled or were never announced exactly."""
 
-    @initialize(per_webhook=st.integers(1, 5), per_tenant=st.integers(1, 20))
-    def begin(self, per_webhook: int, per_tenant: int) -> None:
+    @initialize(per_webhook=st.integers(1, 5), per_tenant=st.integers(1, 20), slow=st.sampled_from([0, 0, 300]))
+    def begin(self, per_webhook: int, per_tenant: int, slow: int) -> None:
         self.per_webhook, self.per_tenant = per_webhook, per_tenant
         self.common = per_tenant - per_tenant // 4
         self.probes = self.common + per_tenant // 4 // 2
-        self.work = Work(per_webhook, per_tenant, Verdicts())
+        pace = Pace(per_tenant)
+        for _ in range(slow):
+            pace.ended(8.0)
+        self.work = Work(per_webhook, per_tenant, Verdicts(), pace)
         self.now = 0.0
         self.disk: dict[int, int] = {}
         # Of these the work may believe that there is a backlog.
@@ -79,7 +85,8 @@ class WorkMachine(RuleBasedStateMachine):
             if rows <= limits.get(webhook, 0) or busy == self.per_webhook:
                 continue
             assert not self.prompt.get(webhook), "work of a prompt webhook is left beside a free slot"
-            assert held >= self.common, "work is left beside a free slot that is open to all"
+            waits = self.work.withheld > 0
+            assert held >= self.common or waits, "work is left beside a free slot that is open to all"
             doubted = webhook in self.drifted or rows > self.per_webhook
             assert doubted or webhook in self.prompt or busy or held >= self.probes, (
                 "an untried webhook is left untried"
@@ -147,7 +154,9 @@ class WorkMachine(RuleBasedStateMachine):
             self.work.probe()
             self.work.look(self.now, self.per_tenant)
             self.claims, self.answers = self.work.plan(3), []
-            if not self.claims:
+            if not self.claims and self.work.turn < inf:
+                self.now = self.work.turn
+            elif not self.claims:
                 break
             while len(self.answers) < len(self.claims):
                 self.the_store_answers_one()
@@ -175,9 +184,15 @@ def attempted(work: Work, webhook: int, count: int = 1) -> None:
         work.end(webhook, delivery, 0.0, attempted=True)
 
 
-def claimed(work: Work, slots: int) -> dict[int, int]:
+def planned(work: Work, slots: int, share: int = 64) -> list[Claim]:
+    """A plan at instant 0."""
+    work.look(0.0, share)
+    return work.plan(slots)
+
+
+def claimed(work: Work, slots: int, share: int = 64) -> dict[int, int]:
     """What a plan claims, all of it found; each delivery begins at instant 0."""
-    limits = {claim.webhook: claim.limit for claim in work.plan(slots)}
+    limits = {claim.webhook: claim.limit for claim in planned(work, slots, share)}
     for webhook, limit in limits.items():
         work.settle(Claim(webhook, limit), limit)
         for number in range(limit):
@@ -186,87 +201,87 @@ def claimed(work: Work, slots: int) -> dict[int, int]:
 
 
 def test_one_slot_goes_round_the_webhooks() -> None:
-    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     for webhook in (1, 2, 3):
         work.add(webhook, 10)
     order = []
     for _ in range(6):
-        (claim,) = work.plan(1)
+        (claim,) = planned(work, 1)
         work.settle(claim, 1)
         order.append(claim.webhook)
     assert order == [1, 2, 3, 1, 2, 3]
 
 
 def test_nobody_waits_for_a_busy_webhooks_slot_while_another_could_run() -> None:
-    work = Work(per_webhook=2, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=2, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     work.add(1, 50)
-    (claim,) = work.plan(64)
+    (claim,) = planned(work, 64)
     assert claim == Claim(1, 2)
     work.settle(claim, 2)
     work.add(2, 1)
     assert work.claimable == 1
-    assert work.plan(64) == [Claim(2, 1)]
+    assert planned(work, 64) == [Claim(2, 1)]
 
 
 def test_slots_are_spread_evenly_over_webhooks_that_have_work() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(8)))
+    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(8)), pace=Pace(2048))
     for webhook in range(8):
         work.add(webhook, 100)
-    assert {claim.limit for claim in work.plan(64)} == {8}
+    assert {claim.limit for claim in planned(work, 64)} == {8}
 
 
 def test_a_full_claim_marks_its_webhook_again() -> None:
-    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     work.add(1, 4)
-    (claim,) = work.plan(4)
+    (claim,) = planned(work, 4)
     work.settle(claim, 4)
     attempted(work, 1, 4)
     assert work.claimable == 0
     work.probe()
-    assert work.plan(4) == [Claim(1, 1)]
+    assert planned(work, 4) == [Claim(1, 1)]
 
 
 def test_a_backlog_that_was_announced_too_small_is_soon_claimed_in_full_steps() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     work.add(1, 1)
-    (claim,) = work.plan(64)
+    (claim,) = planned(work, 64)
     work.settle(claim, 1)
     attempted(work, 1)
     work.probe()
-    (claim,) = work.plan(64)
+    (claim,) = planned(work, 64)
     work.settle(claim, 1)
     attempted(work, 1)
-    assert work.plan(64) == [Claim(1, 16)]
+    assert planned(work, 64) == [Claim(1, 16)]
 
 
 def test_work_offered_while_an_empty_claim_was_under_way_keeps_its_mark() -> None:
-    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     work.add(1, 10)
-    (claim,) = work.plan(4)
+    (claim,) = planned(work, 4)
     work.add(1, 2)
     work.settle(claim, 0)
-    assert work.plan(64) == [Claim(1, 2)]
+    assert planned(work, 64) == [Claim(1, 2)]
 
 
 def test_prompt_webhooks_may_use_every_slot() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(4)))
+    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(4)), pace=Pace(2048))
     for webhook in range(4):
         work.add(webhook, 1000)
     assert claimed(work, 64) == dict.fromkeys(range(4), 16)
 
 
 def test_slow_webhooks_leave_the_last_quarter_to_prompt_ones() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(100, 101), slow=range(64)))
+    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(100, 101), slow=range(64)), pace=Pace(2048))
     for webhook in range(64):
         work.add(webhook, 1000)
     assert sum(claimed(work, 64).values()) == 48
-    assert (work.claimable, work.plan(16)) == (0, [])
+    assert (work.claimable, planned(work, 16)) == (0, [])
     work.add(100, 20)
     assert claimed(work, 16) == {100: 16}
 
 
 def test_untried_webhooks_take_half_of_the_last_quarter_and_one_slot_each_there() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     for webhook in range(64):
         work.add(webhook, 16)
     limits = claimed(work, 64)
@@ -275,7 +290,7 @@ def test_untried_webhooks_take_half_of_the_last_quarter_and_one_slot_each_there(
 
 
 def test_untried_webhooks_behind_a_backlog_leave_the_last_quarter_to_those_without() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts())
+    work = Work(per_webhook=16, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
     for webhook in range(64):
         work.add(webhook, 17)
     assert sum(claimed(work, 64).values()) == 48
@@ -285,21 +300,24 @@ def test_untried_webhooks_behind_a_backlog_leave_the_last_quarter_to_those_witho
 
 
 def test_of_a_smaller_share_slow_webhooks_leave_a_quarter_too() -> None:
-    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(100, 101), slow=range(64)))
+    work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(100, 101), slow=range(64)), pace=Pace(2048))
     for webhook in range(64):
         work.add(webhook, 1000)
     assert sum(claimed(work, 20).values()) == 20
     work.look(0.0, 20)
     assert work.claimable == 0
     work.add(100, 20)
-    assert claimed(work, 16) == {100: 16}
+    assert claimed(work, 16, share=20) == {100: 16}
+    for number in range(16):
+        work.end(100, 100_000 + number, 0.0, attempted=True)
     for webhook in range(8):
         work.end(webhook, 1000 * webhook, 2.0, attempted=True)
-    assert work.claimable == 3
+    work.look(2.0, 20)
+    assert work.claimable == 4 + 3
 
 
 def test_an_attempt_that_takes_long_closes_the_last_quarter_to_its_webhook_and_a_quick_one_opens_it_again() -> None:
-    work = Work(per_webhook=64, per_tenant=64, verdicts=known(prompt=range(1)))
+    work = Work(per_webhook=64, per_tenant=64, verdicts=known(prompt=range(1)), pace=Pace(2048))
     work.add(0, 1000)
     assert claimed(work, 40) == {0: 40}
     work.look(PROMPT, 64)
@@ -309,14 +327,17 @@ def test_an_attempt_that_takes_long_closes_the_last_quarter_to_its_webhook_and_a
     for number in range(40):
         work.end(0, number, 2.0, attempted=True)
     assert work.claimable == 48
-    assert claimed(work, 1) == {0: 1}
-    work.end(0, 0, 1.0, attempted=True)
+    work.look(2.0, 64)
+    (claim,) = work.plan(1)
+    work.settle(claim, 1)
+    work.begin(0, 0, 2.0)
+    work.end(0, 0, 2.0 + PROMPT, attempted=True)
     assert work.claimable == 64
 
 
 def test_what_was_never_an_attempt_says_nothing_about_its_webhook() -> None:
     verdicts = Verdicts()
-    work = Work(per_webhook=4, per_tenant=64, verdicts=verdicts)
+    work = Work(per_webhook=4, per_tenant=64, verdicts=verdicts, pace=Pace(2048))
     work.add(1, 1)
     claimed(work, 64)
     work.end(1, 1000, 0.0, attempted=False)
@@ -324,12 +345,12 @@ def test_what_was_never_an_attempt_says_nothing_about_its_webhook() -> None:
 
 
 def test_prompt_and_slow_webhooks_take_turns() -> None:
-    work = Work(per_webhook=4, per_tenant=8, verdicts=known(prompt=range(5), slow=range(5, 6)))
+    work = Work(per_webhook=4, per_tenant=8, verdicts=known(prompt=range(5), slow=range(5, 6)), pace=Pace(2048))
     for webhook in range(6):
         work.add(webhook, 1000)
     order: list[int] = []
     for _ in range(60):
-        (webhook,) = claimed(work, 1)
+        (webhook,) = claimed(work, 1, share=8)
         work.end(webhook, 1000 * webhook, 2.0 if webhook == 5 else 0.0, attempted=True)
         order.append(webhook)
     assert order.count(5) >= 10

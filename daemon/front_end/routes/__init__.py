@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.front_end.routes import deliveries, events, observation, pages, tenants, tokens, webhooks
+from daemon.front_end.routes import deliveries, events, observation, pages, status, tenants, tokens, webhooks
 
 if TYPE_CHECKING:
     from daemon.front_end.routing import AnyRoute
@@ -15,6 +15,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *events.ROUTES,
     *tenants.ROUTES,
     *tokens.ROUTES,
+    *status.ROUTES,
     *observation.ROUTES,
     *pages.ROUTES,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
 
 from daemon.front_end.decoding import NO_BODY
@@ -11,9 +9,6 @@ from daemon.front_end.problems import Problem
 from daemon.front_end.query import NoQuery
 from daemon.front_end.routing import Call, Reply, Route, nothing, reply
 from daemon.operations.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    from daemon.front_end.routing import House
 
 
 class State(Struct, frozen=True):
@@ -25,25 +20,16 @@ async def alive(call: Call[None, None, NoQuery]) -> Reply:
 
 
 async def ready(call: Call[None, None, NoQuery]) -> Reply:
-    reasons = unready(call.house)
+    reasons = call.house.ready.reasons()
     if not reasons:
         return reply(State("ready"))
-    slug = "draining" if "draining" in reasons else "storage-unavailable"
+    slug = "draining" if call.house.ready.draining else "storage-unavailable"
     detail = "Not ready: " + "; ".join(f"{part}: {why}" for part, why in reasons.items())
     raise Problem(slug, detail, parts=reasons)
 
 
 async def metrics(call: Call[None, None, NoQuery]) -> Reply:
     return Reply(200, call.house.metrics.render(), content_type=CONTENT_TYPE)
-
-
-def unready(house: House) -> dict[str, str]:
-    """Which parts cannot accept work, and why."""
-    reasons = house.ready.reasons()
-    trouble = house.store.trouble()
-    if trouble is not None:
-        reasons["storage"] = trouble
-    return reasons
 
 
 ROUTES = (

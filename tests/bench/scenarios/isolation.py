@@ -39,6 +39,8 @@ _BACKLOG = 100_000
 # More than can be delivered while it is watched.
 _DRAINING = 300_000
 _SETTLING = 1.0
+# delivery.timeout and a little more.
+_TIMEOUT = 17.0
 _WIDEST = 10
 _FLOODING = 4
 _COMPLETE_WITHIN = 90.0
@@ -141,6 +143,8 @@ class _Watch:
             beside[neighbours] = await self._pair(what, "hanging-0", _EVENTS_BESIDE_HANGING)
         for number in range(_HANGING):
             await self._activate(f"hanging-{number}", active=False)
+        self._bench.doing("isolation: until the attempts under way have ended")
+        await trio.sleep(_TIMEOUT)
         after = await self._pair("nobody beside them, again", "quiet")
         quiet = before + after
         alone = f"before the others: {before}; after them: {after}"

@@ -26,6 +26,12 @@ class Authority:
     def good(self) -> ssl.SSLContext:
         return _server(self._authority.issue_cert(NAME))
 
+    def with_tickets_for_ever(self) -> ssl.SSLContext:
+        """Two thousand session tickets follow the handshake, half a megabyte."""
+        context = self.good()
+        context.num_tickets = 2000
+        return context
+
     def for_another_name(self) -> ssl.SSLContext:
         return _server(self._authority.issue_cert("elsewhere.example"))
 

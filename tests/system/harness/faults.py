@@ -22,6 +22,11 @@ def killed_at(point: str, passing: int = 1) -> list[str]:
     return [*FAULTY, "--kill-at", point, "--passing", str(passing)]
 
 
+def stuck_on(fifo: Path) -> list[str]:
+    """The daemon whose `/readyz` blocks the event loop until the FIFO is opened for writing."""
+    return [*FAULTY, "--stuck-on", str(fifo)]
+
+
 class Clock:
     """The wall clock of the daemons that run by `command`."""
 

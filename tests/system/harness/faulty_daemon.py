@@ -1,9 +1,10 @@
 """The daemon with a fault that a test asks for: real functions of it are wrapped, then its own command line runs.
 
-`python -m harness.faulty_daemon [--kill-at POINT --passing N] [--clock FILE] serve --config FILE`
+`python -m harness.faulty_daemon [--kill-at POINT --passing N] [--clock FILE] [--stuck-on FIFO] serve --config FILE`
 
 `--kill-at` has the process kill itself with SIGKILL when it passes the point for the N-th time. `--clock` adds to the
-wall clock the nanoseconds (a signed 64-bit integer, native) that the mapped file holds at that moment.
+wall clock the nanoseconds (a signed 64-bit integer, native) that the mapped file holds at that moment. `--stuck-on` has
+`/readyz` block the event loop until somebody opens the FIFO for writing.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
-from daemon.egress.wire import PlainWire, TlsWire
+from daemon.egress.tls_wire import TlsWire
+from daemon.egress.wire import PlainWire
+from daemon.front_end.routes import observation
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from daemon.front_end.routing import House
 
 OFFSET = struct.Struct("=q")
 
@@ -117,16 +122,29 @@ def _step_clock(path: Path) -> None:
     time.time = lambda: time_ns() / 1e9
 
 
+def _get_stuck(fifo: Path) -> None:
+    original = observation.unready
+
+    def unready(house: House) -> dict[str, str]:
+        fifo.open("rb").close()
+        return original(house)
+
+    observation.unready = unready
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kill-at", choices=POINTS)
     parser.add_argument("--passing", type=int, default=1)
     parser.add_argument("--clock", type=Path)
+    parser.add_argument("--stuck-on", type=Path)
     arguments, rest = parser.parse_known_args()
     if arguments.kill_at:
         POINTS[arguments.kill_at](Trap(arguments.passing))
     if arguments.clock:
         _step_clock(arguments.clock)
+    if arguments.stuck_on:
+        _get_stuck(arguments.stuck_on)
     sys.argv[1:] = rest
 
     from daemon.cli import main as serve

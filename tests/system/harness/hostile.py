@@ -117,6 +117,12 @@ async def takes_no_handshake(connection: Connection) -> None:
     await connection.until_closed()
 
 
+async def shakes_hands_for_ever(connection: Connection) -> None:
+    """Records full of messages that TLS 1.2 wants ignored (RFC 5246 §7.4.1.1)."""
+    while True:
+        await connection.send((b"\x16\x03\x03\x40\x00" + bytes(1 << 14)) * 16)
+
+
 async def speaks_plain_http(connection: Connection) -> None:
     """Answer TLS's first message as many servers do, in clear text."""
     await connection.stream.receive_some(65536)

@@ -2,68 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
 import trio
-import trustme
+from tls_peer import connected
 
-from daemon.egress.tls import handshake, harden
-from daemon.egress.wire import TlsWire
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-AUTHORITY = trustme.CA()
 RECORDS = 1000
-
-
-class Peer:
-    """A TLS server without a socket, so that a test decides when what it wrote arrives."""
-
-    def __init__(self, far: trio.socket.SocketType) -> None:
-        serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        AUTHORITY.issue_cert("hooks.example").configure_cert(serving)
-        self._far = far
-        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = serving.wrap_bio(self._arrived, self._leaving, server_side=True)
-
-    async def shake(self) -> None:
-        while True:
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await self._flush()
-                self._arrived.write(await self._far.recv(65536))
-            else:
-                return await self._flush()
-
-    async def send_in_single_bytes(self, data: bytes) -> None:
-        for place in range(len(data)):
-            self._tls.write(data[place : place + 1])
-        await self._flush()
-
-    async def _flush(self) -> None:
-        left = memoryview(self._leaving.read())
-        while left:
-            left = left[await self._far.send(left) :]
-
-
-@asynccontextmanager
-async def connected() -> AsyncIterator[tuple[TlsWire, Peer]]:
-    trusting = ssl.create_default_context()
-    AUTHORITY.configure_trust(trusting)
-    near, far = socket.socketpair()
-    near.setblocking(False)
-    with trio.socket.from_stdlib_socket(far) as end:
-        peer = Peer(end)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.shake)
-            shaken = await handshake(near, harden(trusting), "hooks.example")
-        with shaken:
-            yield TlsWire(shaken), peer
 
 
 async def test_reading_tiny_records_gives_others_a_turn_between_two_of_them() -> None:
@@ -129,3 +71,24 @@ async def test_session_tickets_are_nothing_that_was_said() -> None:
         assert not wire.spoken()
         await peer.send_in_single_bytes(b"a")
         assert wire.spoken()
+
+
+async def test_what_does_not_fit_is_sent_once_there_is_room_and_not_before_it_counts_as_sent() -> None:
+    message = bytes(range(256)) * 32 * 1024
+    async with connected() as (wire, peer):
+        left = memoryview(message)
+        while sent := wire.send(left):
+            left = left[sent:]
+        assert 0 < len(left) < len(message)
+        got = bytearray()
+
+        async def write(left: memoryview) -> None:
+            while left:
+                await wire.writable()
+                left = left[wire.send(left) :]
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, left)
+            while len(got) < len(message):
+                got += await peer.read()
+        assert got == message

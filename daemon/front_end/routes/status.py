@@ -1,0 +1,152 @@
+"""How the daemon is doing, in one answer, for operators (`tenant-webhooks status` shows it)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from daemon import __version__
+from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.query import NoQuery
+from daemon.front_end.routing import Call, House, Reply, Route, nothing, reply
+from daemon.front_end.views import View
+from daemon.instants import rfc3339
+from daemon.model import ErrorCode
+from daemon.persistence import queries
+
+if TYPE_CHECKING:
+    from daemon.model import Millis
+
+WORST = 10
+
+
+class Waiting(View, frozen=True):
+    """Pending deliveries of active tenants; `oldest_age` in seconds, null when none waits."""
+
+    deliveries: int
+    oldest_age: float | None
+
+
+class FailingWebhook(Struct, frozen=True, rename="camel"):
+    """`failed`: attempts in the last hour; `margin`: how many more there may have been, of very many webhooks."""
+
+    id: str
+    tenant: str
+    failed: int
+    margin: int
+    last_error: ErrorCode
+
+
+class LastHour(View, frozen=True):
+    """Deliveries that ended since then: an hour ago, or less when the daemon was started since (`whole` is false)."""
+
+    since: str
+    whole: bool
+    succeeded: int
+    failed: int
+    interrupted: int
+    cancelled: int
+    errors: dict[str, int]
+    worst_webhooks: list[FailingWebhook]
+
+
+class Database(View, frozen=True):
+    """Bytes; `wal` is the write-ahead log beside it."""
+
+    size: int
+    wal: int
+
+
+class Disk(View, frozen=True):
+    """Bytes; below `least` (storage.min_free_bytes) nothing is accepted. `free` is null if nobody knows."""
+
+    free: int | None
+    least: int
+
+
+class Retention(View, frozen=True):
+    """How long events are kept, and since when the oldest there is; null: for ever, and none."""
+
+    days: float | None
+    oldest: str | None
+
+
+class StatusView(View, frozen=True):
+    """`unready`: by part, why nothing can be accepted just now; empty when all is well. `uptime` in seconds."""
+
+    version: str
+    started: str
+    uptime: float
+    unready: dict[str, str]
+    waiting: Waiting
+    in_flight: int
+    last_hour: LastHour
+    database: Database
+    disk: Disk
+    retention: Retention
+
+
+async def status(call: Call[None, None, NoQuery]) -> Reply:
+    return reply(status_view(call.house, await call.house.store.read(queries.oldest_event)))
+
+
+def status_view(house: House, oldest_event: Millis | None) -> StatusView:
+    metrics, sources = house.metrics, house.metrics.sources
+    assert sources is not None, "the supervisor has given them"
+    uptime = time.monotonic() - metrics.started
+    size = sources.database()
+    return StatusView(
+        version=__version__,
+        started=rfc3339(metrics.started_at),
+        uptime=round(uptime, 1),
+        unready=house.ready.reasons(),
+        waiting=Waiting(sum(sources.waiting().values()), max(sources.oldest_age().values(), default=None)),
+        in_flight=sum(sources.in_flight().values()),
+        last_hour=_last_hour(house),
+        database=Database(size["main"], size["wal"]),
+        disk=Disk(sources.free_bytes(), sources.least_free_bytes),
+        retention=Retention(
+            days=house.settings.storage.retention_days or None,
+            oldest=None if oldest_event is None else rfc3339(oldest_event),
+        ),
+    )
+
+
+def _last_hour(house: House) -> LastHour:
+    hour = house.metrics.last_hour
+    ended = hour.ended()
+
+    def number(outcome: str) -> int:
+        return sum(count for (ended_so, _), count in ended.items() if ended_so == outcome)
+
+    return LastHour(
+        since=rfc3339(hour.since),
+        whole=hour.whole,
+        succeeded=number("succeeded"),
+        failed=number("failed"),
+        interrupted=number("interrupted"),
+        cancelled=number("cancelled"),
+        errors={error: count for (_, error), count in ended.most_common() if error},
+        worst_webhooks=[
+            FailingWebhook(failing.webhook, failing.tenant, failing.failed, failing.margin, failing.error)
+            for failing in hour.worst(WORST)
+        ],
+    )
+
+
+ROUTES = (
+    Route(
+        name="getStatus",
+        method="GET",
+        path="/v1/status",
+        access="operator",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=status,
+        responses=(StatusView,),
+        room="operators",
+    ),
+)

@@ -1,0 +1,56 @@
+"""What a reload changes: the settings that can change, all of them or, when the configuration cannot be used, none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from daemon.operations.logs import get_logger
+from daemon.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daemon.settings import Settings
+
+SECTIONS: Final = ("egress", "limits", "logging")
+"""What can change while the daemon runs; everything else needs a restart."""
+
+log = get_logger()
+
+
+class Reload:
+    """`read` gives the settings as they are to be, and may raise SettingsError; `apply` puts them into force."""
+
+    def __init__(self, current: Settings, read: Callable[[], Settings], apply: Callable[[Settings], None]) -> None:
+        self._current = current
+        self._read = read
+        self._apply = apply
+
+    def __call__(self) -> None:
+        """Reads, applies and reports in the log."""
+        try:
+            wanted = self._read()
+        except SettingsError as error:
+            log.error("daemon.reload_refused", problems=error.problems)
+            return
+        before, (self._current, left) = self._current, reloaded(self._current, wanted)
+        self._apply(self._current)
+        log.info("daemon.reloaded", changed=changed(before, self._current), needs_restart=left)
+
+
+def reloaded(current: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
+    """The settings in force from now on, and the keys that differ beside them: those need a restart."""
+    in_force = structs.replace(current, **{section: getattr(wanted, section) for section in SECTIONS})
+    return in_force, changed(in_force, wanted)
+
+
+def changed(before: Settings, after: Settings) -> list[str]:
+    """The keys, `section.key`, whose values differ."""
+    return [
+        f"{section}.{key}"
+        for section in before.__struct_fields__
+        for key, value in structs.asdict(getattr(before, section)).items()
+        if getattr(getattr(after, section), key) != value
+    ]
