@@ -1,6 +1,7 @@
 """Events deleted with their deliveries a few rows at a time, and the room they took given back to the disk.
 
-None of this is fsynced by itself: what a power cut undoes is done again, and the next commit that counts carries it.
+None of this has to be fsynced: what a power cut undoes is done again, and the next commit carries it. `synced` all the
+same while there is no such commit, since the first one would have to wait for all of it.
 An event with more deliveries than a step may delete goes first, alone: nothing shows a delivery without its event. The
 event's number stays in `meta` until they are gone too.
 """
@@ -73,18 +74,18 @@ def window(db: sqlite3.Connection, place: Place, last: int, rows: int) -> list[L
     return _lines.decode(found)
 
 
-def delete(db: sqlite3.Connection, events: Sequence[int]) -> Deleted:
+def delete(db: sqlite3.Connection, events: Sequence[int], *, synced: bool) -> Deleted:
     """All of them, and all their deliveries, in one transaction. Raises sqlite3.Error."""
     chosen = (msgspec.json.encode(events).decode(),)
-    with _unsynced(db), transaction(db):
+    with _syncing(db, synced), transaction(db):
         deliveries = db.execute("DELETE FROM deliveries WHERE event IN (SELECT value FROM json_each(?))", chosen)
         gone = db.execute("DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))", chosen)
     return Deleted(gone.rowcount, deliveries.rowcount)
 
 
-def hide(db: sqlite3.Connection, event: int) -> Deleted:
+def hide(db: sqlite3.Connection, event: int, *, synced: bool) -> Deleted:
     """Delete the event, and remember that its deliveries are yet to be: `sweep_hidden`. Raises sqlite3.Error."""
-    with _unsynced(db), transaction(db):
+    with _syncing(db, synced), transaction(db):
         db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (HIDDEN, event))
         gone = db.execute("DELETE FROM events WHERE seq = ?", (event,))
     return Deleted(gone.rowcount, 0)
@@ -96,9 +97,9 @@ def hidden(db: sqlite3.Connection) -> int | None:
     return None if found is None else found[0]
 
 
-def sweep_hidden(db: sqlite3.Connection, event: int, rows: int) -> Deleted:
+def sweep_hidden(db: sqlite3.Connection, event: int, rows: int, *, synced: bool) -> Deleted:
     """Delete at most so many of its deliveries; fewer are deleted when none is left. Raises sqlite3.Error."""
-    with _unsynced(db), transaction(db):
+    with _syncing(db, synced), transaction(db):
         gone = db.execute(
             "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries WHERE event = ? ORDER BY seq LIMIT ?)",
             (event, rows),
@@ -108,11 +109,11 @@ def sweep_hidden(db: sqlite3.Connection, event: int, rows: int) -> Deleted:
     return Deleted(0, gone)
 
 
-def give_back(db: sqlite3.Connection, pages: int) -> None:
+def give_back(db: sqlite3.Connection, pages: int, *, synced: bool) -> None:
     """Move so many pages from the end of the file into free ones, so that the next checkpoint makes it shorter.
 
     Raises sqlite3.Error."""
-    with _unsynced(db):
+    with _syncing(db, synced):
         # As a script: SQLite answers with a row for each page, and sqlite3 gives up the interpreter for each row.
         db.executescript(f"PRAGMA incremental_vacuum({pages})")
 
@@ -128,7 +129,10 @@ def newest(db: sqlite3.Connection) -> Millis | None:
 
 
 @contextmanager
-def _unsynced(db: sqlite3.Connection) -> Generator[None]:
+def _syncing(db: sqlite3.Connection, synced: bool) -> Generator[None]:
+    if synced:
+        yield
+        return
     db.execute("PRAGMA synchronous = NORMAL")
     try:
         yield

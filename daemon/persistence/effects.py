@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 class Effects:
     """`cancelling` and `removing` name webhooks and tenants whose rows a sweep has to rewrite or delete;
-    `work` what the router is offered; `written` about how many bytes of values were."""
+    `work` what the router is offered; `written` about how many bytes of values were; `added` how many events and
+    deliveries were published."""
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
@@ -24,7 +25,7 @@ class Effects:
         self.cancelling: set[int] = set()
         self.removing: set[int] = set()
         self.work: list[Waiting] = []
-        self.written = 0
+        self.written = self.added = 0
         self._reactivated: list[int] = []
 
     def waiting_of(self, tenant: int) -> int:

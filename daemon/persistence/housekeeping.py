@@ -3,6 +3,7 @@ waits, rest."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ class Housekeeping:
 
     def committed(self, rows: int, effects: Effects) -> None:
         self._wrote(rows, effects.written)
-        self._retention.committed(rows)
+        self._retention.committed(time.monotonic(), effects.added)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 

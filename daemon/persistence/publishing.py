@@ -98,6 +98,7 @@ def publish(
             results.append(refusal)
     if batch.rows:
         effects.written += sum(len(row.payload) for row in batch.rows)
+        effects.added += sum(1 + row.deliveries for row in batch.rows)
         _INSERT_EVENTS.run(db, batch.rows)
         if any(row.deliveries for row in batch.rows):
             db.execute(_FAN_OUT, (time_prefix(now), first))

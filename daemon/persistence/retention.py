@@ -32,9 +32,9 @@ _LOOK_SECONDS = 1.0
 _TOLD_SECONDS = 60.0
 _DAY = 86_400_000
 _LAST = (1 << 63) - 1
-# The second walk: as rarely as its lateness allows, and for a tenth of the time at most.
+# The second walk: as rarely as its lateness allows, and the rarer the more steps it takes.
 _AGAIN_SECONDS, _AGAIN_TOO_LARGE_SECONDS = 86_400.0, 60.0
-_AGAIN_SHARE = 10
+_AGAIN_SECONDS_A_STEP = 0.25
 # Below this part of max_bytes it is no longer too large; free pages that are kept for what comes next.
 _ENOUGH = 0.95
 _SLACK_PAGES = 1000
@@ -90,15 +90,15 @@ class Retention:
         self._front, self._front_due, self._front_ended = Place(), 0, False
         self._again: Place | None = None
         self._again_last = -1
-        self._again_began = self._again_due = self._again_soonest = 0.0
+        self._again_steps, self._again_due, self._again_soonest = 0, 0.0, 0.0
         self._passed_by = False
         self._deleted, self._deleting_since, self._told = Deleted(0, 0), 0.0, float("-inf")
         if self._clock.doubted and self._kept:
             self._tell_doubt()
 
-    def committed(self, rows: int) -> None:
-        """What is deleted may keep up with what is written."""
-        self._pace.earned(rows)
+    def committed(self, now: float, added: int) -> None:
+        """Others have committed, and added so many rows: deleting keeps up with that."""
+        self._pace.committed(now, added)
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds."""
@@ -164,19 +164,19 @@ class Retention:
             self._deleted, self._told = Deleted(0, 0), now
         self._front_ended = False
         if self._again is None and self._passed_by and now >= self._again_due:
-            self._again, self._again_last, self._again_began = Place(), self._front.event - 1, now
+            self._again, self._again_last, self._again_steps = Place(), self._front.event - 1, 0
             self._passed_by = False
 
     def _work(self, now: float) -> Work | None:
         if self._hidden is not None:
-            return self._sweep(self._hidden)
+            return self._sweep(self._hidden, self._pace.quiet(now))
         if self._walks():
             return self._walk(now)
-        return self._give_back if self._size.free > _SLACK_PAGES else None
+        return self._give_back(self._pace.quiet(now)) if self._size.free > _SLACK_PAGES else None
 
-    def _sweep(self, event: int) -> Work:
+    def _sweep(self, event: int, synced: bool) -> Work:
         def work(limit: int) -> Callable[[], Done]:
-            deleted = deletion.sweep_hidden(self._connection, event, limit)
+            deleted = deletion.sweep_hidden(self._connection, event, limit, synced=synced)
             full = deleted.deliveries == limit
 
             def done() -> Done:
@@ -187,25 +187,33 @@ class Retention:
 
         return work
 
-    def _give_back(self, limit: int) -> Callable[[], Done]:
-        pages = min(limit, self._size.free - _SLACK_PAGES)
-        deletion.give_back(self._connection, pages)
-        # Each is written once more where it goes to, and so is a page that points to it.
-        return lambda: Done(changed=2 * pages, full=pages == limit)
+    def _give_back(self, synced: bool) -> Work:
+        free = self._size.free - _SLACK_PAGES
+
+        def work(limit: int) -> Callable[[], Done]:
+            pages = min(limit, free)
+            deletion.give_back(self._connection, pages, synced=synced)
+            # Each is written once more where it goes to, and so is a page that points to it.
+            return lambda: Done(changed=2 * pages, full=pages == limit)
+
+        return work
 
     def _walk(self, now: float) -> Work:
         again, wall = self._again, self._clocks().wall
         place, last = (self._front, _LAST) if again is None else (again, self._again_last)
         horizon = ANY_AGE if self._too_large else wall - self._kept
         rule = Rule(wall, horizon, -1 if self._clock.doubted else wall - KEPT_FOR_ITS_KEY)
+        synced = self._pace.quiet(now)
 
         def work(limit: int) -> Callable[[], Done]:
             lines = deletion.window(self._connection, place, last, limit)
             full = len(lines) == limit
             found = judge(lines, place, rule, cut=full)
-            deleted = deletion.delete(self._connection, found.expired) if found.expired else Deleted(0, 0)
-            if found.large is not None:
-                deleted = deleted.plus(deletion.hide(self._connection, found.large))
+            deleted = Deleted(0, 0)
+            if found.expired:
+                deleted = deletion.delete(self._connection, found.expired, synced=synced)
+            elif found.large is not None:  # it is the first, if there is one
+                deleted = deletion.hide(self._connection, found.large, synced=synced)
 
             def done() -> Done:
                 self._hidden = found.large
@@ -228,9 +236,10 @@ class Retention:
 
     def _went_again(self, found: Findings, ended: bool, now: float) -> None:
         self._again = None if ended else found.place
+        self._again_steps += 1
         if ended:
             self._passed_by |= found.young is not None
-            rest = _AGAIN_SHARE * (now - self._again_began)
+            rest = _AGAIN_SECONDS_A_STEP * self._again_steps
             self._again_soonest = now + max(_AGAIN_TOO_LARGE_SECONDS, rest)
             self._again_due = now + max(min(_AGAIN_SECONDS, self._kept / 10_000), rest)
 

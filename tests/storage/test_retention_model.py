@@ -137,4 +137,4 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestHistories(Histories.TestCase):
-    settings = settings(max_examples=60, stateful_step_count=30)
+    settings = settings(max_examples=100, stateful_step_count=30)
