@@ -13,11 +13,25 @@ from machine import Machine
 from service import Service, install
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     import trio
 
 TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "setpriv", "git")
+
+
+LAST_LINES = 40
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the machine said last."""
+    report = yield
+    machine = getattr(item, "funcargs", {}).get("machine")
+    if report.failed and machine is not None:
+        said = machine.run("journalctl", "--no-pager", f"--lines={LAST_LINES}", "--output=short-precise", ok=False)
+        report.sections.append(("the machine's journal", said))
+    return report
 
 
 @pytest.fixture(scope="session")
