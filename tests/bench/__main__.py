@@ -35,13 +35,17 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "growth": growth.measure,
     "retention": retention.measure,
 }
+LONG = {"retention"}
+"""Left out of a whole run, which is to take a few minutes, unless it is a full one."""
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS], help="only these (default: all)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, for changes to the benchmark itself")
-    parser.add_argument("--full", action="store_true", help="also 10 million rows (12 GB of disk, 2 minutes more)")
+    parser.add_argument(
+        "--full", action="store_true", help="also 10 million rows (12 GB of disk, 2 minutes more) and retention"
+    )
     parser.add_argument("--folder", type=Path, help="where databases go: the disk to measure (default: temporary)")
     parser.add_argument(
         "--json", type=Path, help="where the figures go (default: a whole run's to figures.json here, others nowhere)"
@@ -53,7 +57,7 @@ async def measure(
     chosen: argparse.Namespace, executable: str, folder: Path, progress: Progress
 ) -> tuple[list[Figure], dict[str, float]]:
     """The figures, and the seconds that each scenario took."""
-    names = chosen.scenarios or list(SCENARIOS)
+    names = chosen.scenarios or [name for name in SCENARIOS if chosen.full or name not in LONG]
     task = progress.add_task("starting", total=len(names))
     figures: list[Figure] = []
     took: dict[str, float] = {}
