@@ -17,7 +17,7 @@ class Pace:
     """Virtual scheduling (GCRA, ITU-T I.371) of what all tenants' actors begin at webhooks that are not prompt.
 
     By Little's law `slots` that are held for D seconds on average come free `slots` / D times a second. Somewhat more
-    may begin, and slow webhooks never hold more than three quarters of the slots: it is not the pace that leaves one
+    may begin, and slow webhooks seldom hold more than three quarters of the slots: it is not the pace that leaves one
     idle for long. D follows the attempts that ended, each counting the same; until a slow one did there is no gap.
     Instants are seconds on any one clock."""
 
