@@ -22,8 +22,9 @@ say() { echo "$*"; }
 [ "$(id -u)" = 0 ] || fail "it writes to /opt, /etc and /usr/local: run it as root"
 python=$("$PYTHON" -c 'import os, sys; assert sys.version_info >= (3, 11); print(os.path.realpath(sys.executable))') \
     || fail "Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3"
+# What ProtectHome= hides from the service (systemd.exec(5)).
 case $python in
-/home/* | /root/*) fail "$python is in a home folder, which the service cannot see; name another: PYTHON=/usr/bin/python3" ;;
+/home/* | /root/* | /run/user/*) fail "$python is in a home folder, which the service cannot see; name another: PYTHON=/usr/bin/python3" ;;
 esac
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python has no venv (on Debian: apt-get install python3-venv)"
 

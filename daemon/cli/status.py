@@ -18,7 +18,7 @@ from daemon.cli.failure import Failure
 from daemon.cli.identifiers import path
 from daemon.cli.options import client_command
 from daemon.cli.output import console_for_results
-from daemon.cli.status_answer import Status
+from daemon.front_end.status_views import StatusView
 from daemon.printable import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from daemon.cli.client import Api
     from daemon.cli.output import Output
-    from daemon.cli.status_answer import LastHour, Retention
+    from daemon.front_end.status_views import LastHour, Retention
 
 _REDRAW_SECONDS = 2.0
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -53,7 +53,7 @@ def status(api: Api, output: Output, watch: bool) -> None:
         if output.as_json:
             output.record(body)
         else:
-            console_for_results().print(screen(msgspec.json.decode(body, type=Status)))
+            console_for_results().print(screen(msgspec.json.decode(body, type=StatusView)))
         return
     if output.as_json:
         raise click.UsageError("--watch is for people, --json for programs: give one of them.")
@@ -76,14 +76,14 @@ def _watch(api: Api) -> None:
 
 def _look(api: Api) -> RenderableType:
     try:
-        return screen(msgspec.json.decode(api.get(path("status")), type=Status))
+        return screen(msgspec.json.decode(api.get(path("status")), type=StatusView))
     except Failure as failure:
         if failure.problem.status in _FINAL:
             raise
         return Text(f"{time.strftime('%H:%M:%S')}  {printable(failure.format_message())}", style="red")
 
 
-def screen(answer: Status) -> RenderableType:
+def screen(answer: StatusView) -> RenderableType:
     """All of it; in colour where there is any."""
     parts: list[RenderableType] = [
         Text.assemble(
@@ -100,7 +100,7 @@ def screen(answer: Status) -> RenderableType:
     return Group(*parts)
 
 
-def _now(answer: Status) -> Iterator[tuple[str, str]]:
+def _now(answer: StatusView) -> Iterator[tuple[str, str]]:
     waiting, disk = answer.waiting, answer.disk
     oldest = "" if waiting.oldest_age is None else f", the oldest for {lasting(waiting.oldest_age)}"
     yield "waiting", f"{waiting.deliveries:,}{oldest}"
@@ -136,7 +136,11 @@ def _worst(hour: LastHour) -> Table:
     for column in ("ID", "TENANT", "FAILED", "LAST ERROR"):
         table.add_column(column, no_wrap=True)
     for webhook in hour.worst_webhooks:
-        failed = f"{webhook.failed:,}" if not webhook.margin else f"{webhook.failed:,} to {webhook.most:,}"
+        failed = (
+            f"{webhook.failed:,}"
+            if not webhook.margin
+            else f"{webhook.failed:,} to {webhook.failed + webhook.margin:,}"
+        )
         table.add_row(*(Text(printable(text)) for text in (webhook.id, webhook.tenant, failed, webhook.last_error)))
     return table
 

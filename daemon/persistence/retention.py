@@ -17,8 +17,8 @@ from daemon.instants import rfc3339
 from daemon.operations.logs import get_logger
 from daemon.persistence import deletion
 from daemon.persistence.deletion import Deleted, Size
+from daemon.persistence.deletion_rate import DeletionRate
 from daemon.persistence.expiry import ANY_AGE, KEPT_FOR_ITS_KEY, Findings, Place, Rule, judge
-from daemon.persistence.pace import Pace
 from daemon.persistence.steadiness import Steadiness
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Retention:
         self._metrics = metrics
         self._clocks = clocks
         self._clock = Steadiness(self._kept or _DAY, deletion.newest(connection), *clocks())
-        self._pace = Pace()
+        self._rate = DeletionRate()
         self._looked = float("-inf")
         self._size = Size(0, 0, 1)
         self._too_large = self._warned = False
@@ -98,25 +98,25 @@ class Retention:
 
     def committed(self, now: float, added: int) -> None:
         """Others have committed, and added so many rows: deleting keeps up with that."""
-        self._pace.committed(now, added)
+        self._rate.committed(now, added)
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds."""
         until_look = max(0.0, self._looked + _LOOK_SECONDS - now)
-        return min(until_look, self._pace.pause(now)) if self._more() else until_look
+        return min(until_look, self._rate.pause(now)) if self._more() else until_look
 
     def next(self, now: float) -> Callable[[], Callable[[], int]] | None:
         """The step to take now, if one is due; what the step returns answers about how many rows it has changed.
 
         A step raises sqlite3.Error, has then changed nothing, and may be taken again."""
-        rested = not self._pace.pause(now)
+        rested = not self._rate.pause(now)
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
             self._look(now)
         elif not (rested and self._more()):
             return None
         work = self._work(now) if rested else None
-        limit = self._pace.rows
+        limit = self._rate.rows
 
         def step() -> Callable[[], int]:
             started = time.perf_counter()
@@ -129,7 +129,7 @@ class Retention:
                 self._size = size
                 self._judge_size()
                 if work:
-                    self._pace.took(now, limit, result.changed, seconds, full=result.full)
+                    self._rate.took(now, limit, result.changed, seconds, full=result.full)
                 self._count(result.deleted, now)
                 return result.changed
 
@@ -169,10 +169,10 @@ class Retention:
 
     def _work(self, now: float) -> Work | None:
         if self._hidden is not None:
-            return self._sweep(self._hidden, self._pace.quiet(now))
+            return self._sweep(self._hidden, self._rate.quiet(now))
         if self._walks():
             return self._walk(now)
-        return self._give_back(self._pace.quiet(now)) if self._size.free > _SLACK_PAGES else None
+        return self._give_back(self._rate.quiet(now)) if self._size.free > _SLACK_PAGES else None
 
     def _sweep(self, event: int, synced: bool) -> Work:
         def work(limit: int) -> Callable[[], Done]:
@@ -203,7 +203,7 @@ class Retention:
         place, last = (self._front, _LAST) if again is None else (again, self._again_last)
         horizon = ANY_AGE if self._too_large else wall - self._kept
         rule = Rule(wall, horizon, -1 if self._clock.doubted else wall - KEPT_FOR_ITS_KEY)
-        synced = self._pace.quiet(now)
+        synced = self._rate.quiet(now)
 
         def work(limit: int) -> Callable[[], Done]:
             lines = deletion.window(self._connection, place, last, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ def hang(stage: Stage, backlog: int, host: str = "hangs", tenants: int = 10) -> 
         for webhook in range(1000 * tenant, 1000 * tenant + WEBHOOKS):
             stage.store.add_webhook(tenant, webhook, f"http://{host}.example/")
             stage.publish(webhook, backlog)
+
+
+def arrived(stage: Stage, webhook: int, number: int) -> bool:
+    return stage.network.sent(webhook) == number
 
 
 async def hung(stage: Stage, backlog: int) -> None:
@@ -65,9 +70,9 @@ async def test_a_prompt_webhook_is_served_at_once_while_others_wait_for_their_tu
             await trio.sleep(0.0217)
             began = trio.current_time()
             stage.publish(webhook, 5)
-            await stage.until(lambda: stage.network.sent(webhook) == 2)  # noqa: B023
+            await stage.until(partial(arrived, stage, webhook, 2))
             assert trio.current_time() == began
-            await stage.until(lambda: stage.network.sent(webhook) == 6)  # noqa: B023
+            await stage.until(partial(arrived, stage, webhook, 6))
             assert trio.current_time() - began <= 4 * stage.network.pace + 0.001
         assert stage.router.in_flight < HANGING
 
@@ -83,11 +88,11 @@ async def test_a_prompt_webhook_does_not_wait_while_a_slow_attempt_that_ended_ga
         # The second round ends as it began: one by one.
         await trio.sleep(LIMITS.timeout - 1)
         for number in range(5):
-            while stage.network.running["tenant", "tenant-1"] == WEBHOOKS:  # noqa: ASYNC110
+            while stage.network.running["tenant", "tenant-1"] == WEBHOOKS:  # noqa: ASYNC110 -- nothing tells of an end before it is gathered
                 await trio.sleep(GATHER / 4)
             began = trio.current_time()
             stage.publish(HEALTHY)
-            await stage.until(lambda: stage.network.sent(HEALTHY) == number + 2)  # noqa: B023
+            await stage.until(partial(arrived, stage, HEALTHY, number + 2))
             assert trio.current_time() == began
             await trio.sleep(0.1)
 

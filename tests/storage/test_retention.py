@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.operations import logs
-from daemon.persistence import deletion, pace, queries
+from daemon.persistence import deletion, deletion_rate, queries
 from daemon.persistence.database import open_writer
 from tests.storage.clockwork import BEGAN, DAY, HOUR, SECOND, Clockwork, Keeper
 from tests.storage.histories import History
@@ -145,7 +145,7 @@ def test_an_event_with_more_deliveries_than_a_step_deletes_vanishes_at_once_and_
 ) -> None:
     history = History(db)
     before = history.event(BEGAN)
-    history.many(1, BEGAN, deliveries=10 * pace.MOST_ROWS)
+    history.many(1, BEGAN, deliveries=10 * deletion_rate.MOST_ROWS)
     (id,) = db.execute("SELECT id FROM deliveries ORDER BY seq DESC").fetchone()
     keeper = Keeper(db, clock)
     clock.advance(31 * DAY)
@@ -159,7 +159,7 @@ def test_an_event_with_more_deliveries_than_a_step_deletes_vanishes_at_once_and_
     keeper = Keeper(db, clock)
     keeper.run(20)
     assert history.orphans() == 0
-    assert max(keeper.changed) <= pace.MOST_ROWS
+    assert max(keeper.changed) <= deletion_rate.MOST_ROWS
     assert deletion.hidden(db) is None
 
 
@@ -167,7 +167,7 @@ def test_a_large_event_that_is_redelivered_while_it_is_looked_through_stays(
     db: sqlite3.Connection, clock: Clockwork
 ) -> None:
     history = History(db)
-    history.many(1, BEGAN, deliveries=3 * pace.MOST_ROWS)
+    history.many(1, BEGAN, deliveries=3 * deletion_rate.MOST_ROWS)
     (event,) = history.events()
     keeper = Keeper(db, clock)
     clock.advance(31 * DAY)
@@ -189,7 +189,7 @@ def test_no_step_changes_more_rows_than_its_share_and_commits_after_it_are_fsync
     assert history.events() == set()
     assert history.orphans() == 0
     # Of 256 rows, each a delivery, at most as many more are their events'.
-    assert max(keeper.changed) <= 2 * pace.MOST_ROWS
+    assert max(keeper.changed) <= 2 * deletion_rate.MOST_ROWS
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from daemon.identifiers import now_ms
-from daemon.persistence import deletion, pace
+from daemon.persistence import deletion, deletion_rate
 from daemon.persistence.database import open_writer
 from tests.storage.clockwork import DAY
 from tests.storage.histories import History
@@ -53,8 +53,8 @@ async def test_a_publish_waits_for_one_step_at_most_of_a_purge_of_a_hundred_thou
             waited.append(before + 1 - count(path))
         assert count(path) > EVENTS // 10, "it was still under way"
         # What goes between the looks: the step that was running, and one that began with the answer.
-        assert sorted(waited)[len(waited) // 2] <= pace.MOST_ROWS
-        assert max(waited) <= 2 * pace.MOST_ROWS
+        assert sorted(waited)[len(waited) // 2] <= deletion_rate.MOST_ROWS
+        assert max(waited) <= 2 * deletion_rate.MOST_ROWS
 
 
 async def test_a_storage_that_fails_amid_a_purge_delays_it_and_no_more(path: Path) -> None:

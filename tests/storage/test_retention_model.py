@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemon.persistence import deletion, pace
+from daemon.persistence import deletion, deletion_rate
 from daemon.persistence.database import open_writer
 from tests.storage.clockwork import DAY, HOUR, SECOND, Clockwork, Keeper
 from tests.storage.histories import History
@@ -132,8 +132,8 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MOST_ROWS", 8)
-    monkeypatch.setattr(pace, "LEAST_ROWS", 4)
+    monkeypatch.setattr(deletion_rate, "MOST_ROWS", 8)
+    monkeypatch.setattr(deletion_rate, "LEAST_ROWS", 4)
 
 
 class TestHistories(Histories.TestCase):

@@ -17,9 +17,14 @@ FOLDER = Path(__file__).parents[2] / "systemd"
 CLOSING_SECONDS = 8
 
 
+class _UnitParser(ConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        """The names of directives have capitals."""
+        return optionstr
+
+
 def unit(name: str) -> ConfigParser:
-    parser = ConfigParser(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
-    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    parser = _UnitParser(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
     parser.read_string((FOLDER / name).read_text(encoding="utf-8"))
     return parser
 

@@ -15,7 +15,7 @@ _SAVED = 2.0 * MOST_ROWS
 _QUIET_SECONDS = 1.0
 
 
-class Pace:
+class DeletionRate:
     """`rows`: how many a step may look at, so that it takes about 5 ms on this disk, now."""
 
     def __init__(self) -> None:
