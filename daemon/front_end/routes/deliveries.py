@@ -1,12 +1,12 @@
-"""CONTRACT §4: deliveries, of one webhook or of all, and redelivery."""
+"""Deliveries: one attempt each, of one webhook or of all; and redelivery."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta
-
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import Culprit, invalid
 from daemon.front_end.query import NoQuery, TenantedPage
 from daemon.front_end.routes.webhooks import find_webhook
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from daemon.model import Delivery, Millis, Webhook
 
 
-InStatus = Annotated[Status, Meta(description="Only in this status.")]
-WithError = Annotated[ErrorCode, Meta(description="Only those that failed in this way.")]
-OfType = Annotated[str, Meta(description="Only of this event type.")]
-Since = Annotated[str, Meta(description="Created then or later: RFC 3339 with a zone.")]
-Until = Annotated[str, Meta(description="Created before: RFC 3339 with a zone.")]
+InStatus = Annotated[Status, described("Only in this status.", "failed")]
+WithError = Annotated[ErrorCode, described("Only those that failed in this way.", "http_status")]
+OfType = Annotated[str, described("Only of this event type.", "onboard.session.completed")]
+Since = Annotated[
+    str, described("Created then or later: RFC 3339 with a zone.", "2025-10-21T00:00:00Z", format="date-time")
+]
+Until = Annotated[str, described("Created before: RFC 3339 with a zone.", "2025-10-22T00:00:00Z", format="date-time")]
 
 
 class DeliveriesQuery(TenantedPage, frozen=True, kw_only=True):
@@ -43,18 +45,26 @@ async def find_delivery(finder: Finder) -> Delivery:
 
 
 async def listing(call: Call[None, None, DeliveriesQuery]) -> Reply:
+    """List deliveries of all webhooks.
+
+    An operator without tenant: those of all tenants."""
     return await _list(call, None)
 
 
 async def listing_of_webhook(call: Call[Webhook, None, DeliveriesQuery]) -> Reply:
+    """List the deliveries of a webhook."""
     return await _list(call, call.object.seq)
 
 
 async def get(call: Call[Delivery, None, NoQuery]) -> Reply:
+    """Read a delivery, with what the receiver answered."""
     return reply(delivery_view(call.object, whole=True))
 
 
 async def redeliver(call: Call[Delivery, None, NoQuery]) -> Reply:
+    """Deliver an event again.
+
+    A new delivery of the same event to the same webhook, with the same webhook-id and a new timestamp."""
     delivery = await call.house.execute(Redeliver(call.owner, call.object.id))
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
@@ -135,5 +145,6 @@ ROUTES = (
         status=202,
         responses=(DeliveryView,),
         problems=("not-finished", "webhook-inactive", "tenant-inactive", "backlog-full"),
+        gives=(LOCATION,),
     ),
 )

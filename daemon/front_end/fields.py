@@ -1,0 +1,46 @@
+"""What fields of several records are, each said once: identifiers, times, names. Documents show what is said here.
+
+`IDENTIFIERS` names the type of a path's variable by the collection that stands before it: `/v1/webhooks/{id}` has the
+id of a webhook. A record's field of the same type is where a client finds such an id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from daemon.described import described
+from daemon.events import SUBSCRIBABLE
+
+WebhookId = Annotated[str, described("The id of a webhook.", "w1X2y3Z4", pattern="^w[0-9A-Za-z]{7}$")]
+DeliveryId = Annotated[
+    str, described("The id of a delivery.", "dlv_019a062d9b80c3f1a8e55d0b7f21a4d6", pattern="^dlv_[0-9a-f]{32}$")
+]
+EventId = Annotated[
+    str,
+    described(
+        "The id of an event; receivers get it as webhook-id.",
+        "evt_019a062d9b80a84e4cf0f13b6d02c95e",
+        pattern="^evt_[0-9a-f]{32}$",
+    ),
+]
+TokenId = Annotated[str, described("The id of a token.", "tok_5b1fd2e09c7a4e83", pattern="^tok_[0-9a-f]{16}$")]
+TenantName = Annotated[str, described("The id of a tenant.", "acme", pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+ProblemSlug = Annotated[str, described("The last part of a problem's type.", "not-found", pattern="^[a-z-]+$")]
+
+IDENTIFIERS: dict[str, Any] = {
+    "webhooks": WebhookId,
+    "deliveries": DeliveryId,
+    "events": EventId,
+    "tenants": TenantName,
+    "tokens": TokenId,
+    "problems": ProblemSlug,
+}
+
+Moment = Annotated[
+    str, described("RFC 3339, UTC, three digits of fraction.", "2025-10-21T10:00:00.000Z", format="date-time")
+]
+Second = Annotated[str, described("RFC 3339, UTC, in whole seconds.", "2025-10-21T10:00:00Z", format="date-time")]
+SubscribedName = Annotated[
+    str, described("An event type to subscribe to.", "onboard.session.completed", enum=sorted(SUBSCRIBABLE))
+]
+EventName = Annotated[str, described("The event type.", "onboard.session.completed")]

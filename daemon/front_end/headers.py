@@ -1,0 +1,42 @@
+"""The header fields of requests and answers that documents name, each said once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Header:
+    """`schema` is JSON Schema; `required`: an answer that has it at all times."""
+
+    name: str
+    description: str
+    example: str | int
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+IDEMPOTENCY_KEY = Header(
+    "Idempotency-Key",
+    "The event's idempotencyKey, for an event that is published alone.",
+    "order-4711",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+)
+LOCATION = Header("Location", "The path of what was made.", "/v1/webhooks/w1X2y3Z4", required=True)
+RETRY_AFTER = Header(
+    "Retry-After", "Seconds after which trying again may help.", 5, {"type": "integer", "minimum": 0}, required=True
+)
+WWW_AUTHENTICATE = Header(
+    "WWW-Authenticate", "How to authenticate (RFC 6750).", 'Bearer realm="tenant-webhooks"', required=True
+)
+ALLOW = Header("Allow", "The methods that this path takes.", "GET, HEAD", required=True)
+ETAG = Header("ETag", "Names this version (RFC 9110 §8.8.3).", '"3f1a8e55d0b7f21a"', required=True)
+CONTENT_SECURITY_POLICY = Header(
+    "Content-Security-Policy", "The page loads nothing and runs nothing.", "default-src 'none'", required=True
+)
+IF_NONE_MATCH = Header("If-None-Match", "The ETag of the version that you have.", '"3f1a8e55d0b7f21a"')
+
+OF_EVERY_REQUEST: tuple[Header, ...] = ()
+OF_EVERY_ANSWER: tuple[Header, ...] = ()
+"""Those of every route's requests and answers, problems too."""
