@@ -7,9 +7,10 @@ BENCH ?=
 # `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
 ROUNDS ?= 200
 SEED ?=
+CASES ?= 200
 WHEELS ?=
 
-.PHONY: demo run test torture closing-peers systemd-test check bench lock install uninstall clean
+.PHONY: demo run test fuzz torture closing-peers systemd-test check bench lock install uninstall clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -19,6 +20,10 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	$(BIN)/pytest
+
+# schemathesis against a live daemon: so many cases for each operation; its closing table is printed.
+fuzz: $(VENV)/.development
+	FUZZ_CASES=$(CASES) $(BIN)/pytest -s tests/system/test_conformance.py
 
 torture: $(VENV)/.development
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) IDLE_CLIENTS=10000 $(BIN)/pytest -s \
