@@ -237,9 +237,13 @@ async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House,
     """SIGHUP reloads. The first of the others drains, a second one cancels; the first, too, when no outcome can be
     recorded any more."""
     while await anext(signals) == signal.SIGHUP:
-        house.manager.reloading()
+        # Before it serves it must not be told that it is ready (again).
+        serves = "starting" not in house.ready.reasons()
+        if serves:
+            house.manager.reloading()
         reload()
-        house.manager.ready()
+        if serves:
+            house.manager.ready()
     deadline = stopping.begin()
     house.manager.stopping()
     log.info("daemon.draining", seconds=house.settings.delivery.drain_timeout, in_flight=house.router.in_flight)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Sources:
     """Where to look. `waiting`, `oldest_age` (seconds) and `in_flight` are by tenant, those with nothing left out;
-    `database` is in bytes, by file; `free_bytes` None if nobody knows."""
+    `database` is in bytes, by file; `free_bytes` None if nobody knows: these two ask the disk, from any thread."""
 
     waiting: Callable[[], Mapping[str, int]]
     oldest_age: Callable[[], Mapping[str, float]]
@@ -36,14 +36,20 @@ class Gauges(Collector):
         self._prefix = prefix
         self._sources = sources
         self._labels = labels
+        self.look()
+
+    def look(self) -> None:
+        """What only the event loop may read: for `collect`, which may be called in another thread."""
+        look = self._sources
+        self._waiting, self._oldest, self._in_flight = look.waiting(), look.oldest_age(), look.in_flight()
 
     def collect(self) -> Iterator[Metric]:
         p, look = self._prefix, self._sources
-        yield self._by_tenant("deliveries_waiting", "Pending deliveries of active tenants.", look.waiting(), sum)
+        yield self._by_tenant("deliveries_waiting", "Pending deliveries of active tenants.", self._waiting, sum)
         yield self._by_tenant(
-            "oldest_waiting_age_seconds", "Age of the oldest of those; 0 when none waits.", look.oldest_age(), _highest
+            "oldest_waiting_age_seconds", "Age of the oldest of those; 0 when none waits.", self._oldest, _highest
         )
-        yield self._by_tenant("deliveries_in_flight", "Attempts running now.", look.in_flight(), sum)
+        yield self._by_tenant("deliveries_in_flight", "Attempts running now.", self._in_flight, sum)
         yield CounterMetricFamily(
             p + "log_lines_dropped", "Log lines lost to a stalled or failing sink.", look.log_dropped()
         )

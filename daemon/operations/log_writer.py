@@ -39,7 +39,8 @@ class LogWriter:
         self._limit = buffer_bytes
         self._on_flushed = on_flushed
         self._sink = sink
-        self._next_sink: Sink | None = None
+        # Each with how many of the lines that wait were rendered for those before it.
+        self._next_sinks: list[tuple[int, Sink]] = []
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
         self._size = 0
@@ -69,12 +70,13 @@ class LogWriter:
             self._wake.set()
 
     def use(self, sink: Sink, render_dropped: Callable[[int], bytes]) -> None:
-        """Give `sink` what comes, and what waits, once the former has taken what it was given."""
+        """Give `sink` what comes from now on; what waits, and was rendered for the former, goes there first."""
         with self._lock:
-            unused, self._next_sink = self._next_sink, sink
+            if self._unreported:
+                self._append(self._render_dropped(self._unreported))
+                self._unreported = 0
+            self._next_sinks.append((len(self._lines), sink))
             self._render_dropped = render_dropped
-        if unused:
-            unused.close()
 
     def close(self, timeout: float) -> bool:
         """Write what waits, for at most `timeout` seconds. True if all was written; what was not counts as dropped.
@@ -100,9 +102,8 @@ class LogWriter:
 
     def _live(self) -> None:
         self._run()
-        self._sink.close()
-        if self._next_sink:
-            self._next_sink.close()
+        for sink in (self._sink, *(sink for _, sink in self._next_sinks)):
+            sink.close()
 
     def _run(self) -> None:
         while True:
@@ -125,11 +126,13 @@ class LogWriter:
                 if self._unreported:
                     self._append(self._render_dropped(self._unreported))
                     self._unreported = 0
+                while self._next_sinks and not self._next_sinks[0][0]:
+                    self._sink.close()
+                    _, self._sink = self._next_sinks.pop(0)
                 if self._lines:
-                    if self._next_sink:
-                        self._sink.close()
-                        self._sink, self._next_sink = self._next_sink, None
-                    lines, self._lines = self._lines, []
+                    count = self._next_sinks[0][0] if self._next_sinks else len(self._lines)
+                    lines, self._lines = self._lines[:count], self._lines[count:]
+                    self._next_sinks = [(before - count, sink) for before, sink in self._next_sinks]
                     self._unwritten = len(lines)
                     return lines
                 if self._closed:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import prometheus_client
+import trio
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
 
 from daemon import __version__
@@ -17,7 +18,7 @@ from daemon.operations.labels import OTHERS, TenantLabels
 from daemon.operations.last_hour import LastHour
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from daemon.model import Endpoint, Outcome
 
@@ -87,6 +88,8 @@ class Metrics:
             "Seconds in which the event loop did not turn, of stalls over 0.1 s.",
             registry=registry,
         )
+        self._look: Callable[[], None] = lambda: None
+        self._scrapes = trio.CapacityLimiter(1)
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         build = Info(p + "build", "What is running.", registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
@@ -140,9 +143,13 @@ class Metrics:
 
     def observe(self, sources: Sources) -> None:
         """Look these up now and at each scrape. Raises ValueError the second time."""
-        self._registry.register(Gauges(_PREFIX, sources, self._labels))
+        gauges = Gauges(_PREFIX, sources, self._labels)
+        self._registry.register(gauges)
+        self._look = gauges.look
         self.sources = sources
 
-    def render(self) -> bytes:
-        """All of it in the text format 0.0.4 (`CONTENT_TYPE`)."""
-        return generate_latest(self._registry)
+    async def scrape(self) -> bytes:
+        """All of it in the text format 0.0.4 (`CONTENT_TYPE`), written in a thread: with labels for many tenants, or
+        many descriptors, that takes tens of milliseconds."""
+        self._look()
+        return await trio.to_thread.run_sync(generate_latest, self._registry, limiter=self._scrapes)

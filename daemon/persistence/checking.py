@@ -105,7 +105,7 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
         "promised deliveries that cannot be made as they were promised",
         f"""SELECT 'promise ' || f.seq FROM fan_outs f
             WHERE f.first_event > f.last_event
-            OR f.next_delivery > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries')
+            OR f.next_delivery - 1 > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries')
             OR EXISTS (SELECT 1 FROM json_each(f.targets) t
                        WHERE t.value ->> 2 NOT IN (SELECT seq FROM webhooks) AND t.value ->> 0 NOT {_OF_REMOVED}
                        AND t.value ->> 0 IN (SELECT seq FROM tenants))

@@ -81,7 +81,9 @@ class Retention:
         self._max_bytes = storage.max_bytes
         self._metrics = metrics
         self._clocks = clocks
-        self._clock = Steadiness(self._kept or _DAY, deletion.newest(connection), *clocks())
+        began = clocks()
+        self._wall = began.wall
+        self._clock = Steadiness(self._kept or _DAY, deletion.newest(connection), *began)
         self._rate = DeletionRate()
         self._looked = float("-inf")
         self._size = Size(0, 0, 1)
@@ -108,13 +110,14 @@ class Retention:
     def next(self, now: float) -> Callable[[], Callable[[], int]] | None:
         """The step to take now, if one is due; what the step returns answers about how many rows it has changed.
 
-        A step raises sqlite3.Error, has then changed nothing, and may be taken again."""
-        rested = not self._rate.pause(now)
-        if now - self._looked >= _LOOK_SECONDS:
+        A step raises sqlite3.Error; whatever it has done by then, it may be taken again."""
+        rested, look = not self._rate.pause(now), now - self._looked >= _LOOK_SECONDS
+        if not (look or (rested and self._more())):
+            return None
+        self._read_clocks()
+        if look:
             self._looked = now
             self._look(now)
-        elif not (rested and self._more()):
-            return None
         work = self._work(now) if rested else None
         limit = self._rate.rows
 
@@ -142,19 +145,24 @@ class Retention:
         return self._hidden is not None or self._walks() or self._size.free > _SLACK_PAGES
 
     def _walks(self) -> bool:
-        front = not self._front_ended and self._clocks().wall >= self._front_due
+        front = not self._front_ended and self._wall >= self._front_due
         return (front or self._again is not None) and (self._too_large or self._by_age())
 
     def _by_age(self) -> bool:
         return bool(self._kept) and not self._clock.doubted
 
-    def _look(self, now: float) -> None:
-        changed = self._clock.look(*self._clocks())
+    def _read_clocks(self) -> None:
+        """Once for all that a step decides: a jump is noticed before anything is deleted by it."""
+        clocks = self._clocks()
+        self._wall = clocks.wall
+        changed = self._clock.look(*clocks)
         if changed and self._kept:
             if changed == "jumped":
                 self._tell_doubt()
             else:
                 log.info("retention.resumed")
+
+    def _look(self, now: float) -> None:
         if self._too_large and self._front_ended and self._again is None:
             self._warn_once()
         # All of a short burst in one line, a long one minute by minute.
@@ -199,7 +207,7 @@ class Retention:
         return work
 
     def _walk(self, now: float) -> Work:
-        again, wall = self._again, self._clocks().wall
+        again, wall = self._again, self._wall
         place, last = (self._front, _LAST) if again is None else (again, self._again_last)
         horizon = ANY_AGE if self._too_large else wall - self._kept
         rule = Rule(wall, horizon, -1 if self._clock.doubted else wall - KEPT_FOR_ITS_KEY)
@@ -214,9 +222,10 @@ class Retention:
                 deleted = deletion.delete(self._connection, found.expired, synced=synced)
             elif found.large is not None:  # it is the first, if there is one
                 deleted = deletion.hide(self._connection, found.large, synced=synced)
+            hidden = deletion.hidden(self._connection)  # maybe since this step was tried before
 
             def done() -> Done:
-                self._hidden = found.large
+                self._hidden = hidden
                 self._passed_by |= found.kept
                 ended = found.young is not None or not (full or found.large)
                 if again is None:
@@ -275,7 +284,7 @@ class Retention:
         self._deleted = self._deleted.plus(deleted)
 
     def _tell_doubt(self) -> None:
-        until = self._clocks().wall + self._clock.patience
+        until = self._wall + self._clock.patience
         log.warning(
             "retention.paused",
             jump_seconds=round(self._clock.jump / 1000),

@@ -42,7 +42,8 @@ class Steadiness:
         return self._patience
 
     def look(self, wall: Millis, steady: Millis) -> Literal["jumped", "steady"] | None:
-        """To be called every few seconds. What has changed since the last time, if anything has."""
+        """To be called every few seconds, and before the time is acted upon. What has changed since the last time, if
+        anything has."""
         before, self._offset = self._offset, wall - steady
         jumped = abs(self._offset - before) > self._tolerance
         if self._since is None:

@@ -89,6 +89,8 @@ def _from_file(path: str | None, problems: list[str]) -> dict[str, _Given]:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from None
     except ValueError as error:
         raise SettingsError([f"{path}: is not TOML: {error}"]) from None
+    except RecursionError:
+        raise SettingsError([f"{path}: is nested too deep: no setting is"]) from None
     given: dict[str, _Given] = {}
     for section, table in tables.items():
         if not isinstance(table, dict):

@@ -77,9 +77,9 @@ class Store:
 
     def commits(self) -> int:
         """How many transactions of commands there were, as a scrape would say."""
-        name = "tenant_webhooks_commit_rows_count "
-        (count,) = [line for line in self._metrics.render().decode().splitlines() if line.startswith(name)]
-        return int(float(count.removeprefix(name)))
+        count = self._metrics._registry.get_sample_value("tenant_webhooks_commit_rows_count")
+        assert count is not None
+        return int(count)
 
     async def tenant(self, id: str = "acme") -> Tenant:
         return await self.actor.execute(CreateTenant(id, None), PATIENCE)

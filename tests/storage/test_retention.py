@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from tests.storage.clockwork import BEGAN, DAY, HOUR, SECOND, Clockwork, Keeper
 from tests.storage.histories import History
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -362,3 +362,56 @@ def test_events_from_the_future_do_not_keep_what_comes_after_them(db: sqlite3.Co
     clock.advance(31 * DAY)
     keeper.run()
     assert history.events() == {future, now}
+
+
+def test_a_jump_in_the_midst_of_deleting_is_noticed_before_anything_is_deleted_by_it(
+    db: sqlite3.Connection, clock: Clockwork, told: list[tuple[str, dict[str, object]]]
+) -> None:
+    history = History(db)
+    history.many(3000, BEGAN)
+    clock.advance(31 * DAY)
+    history.many(3000, clock.wall)
+    keyed = history.event(clock.wall, key="k")
+    keeper = Keeper(db, clock)
+    keeper.run(0.3)
+    assert 3001 < len(history.events()) < 6001, "it is under way"
+    clock.jump(60 * DAY)
+    keeper.run(20)
+    left = history.events()
+    assert len(left) >= 3001
+    assert keyed in left
+    assert told[0][0] == "retention.paused"
+
+
+def test_a_step_that_failed_when_all_was_done_may_be_taken_again(
+    db: sqlite3.Connection, clock: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(db)
+    history.many(1, BEGAN, deliveries=10 * deletion_rate.MOST_ROWS)
+    clock.advance(31 * DAY)
+    history.event(clock.wall)
+    keeper = Keeper(db, clock)
+    size = deletion.size
+
+    def disk_fails_once_it_is_hidden(connection: sqlite3.Connection) -> deletion.Size:
+        if deletion.hidden(connection):
+            monkeypatch.setattr(deletion, "size", size)
+            raise sqlite3.OperationalError
+        return size(connection)
+
+    monkeypatch.setattr(deletion, "size", disk_fails_once_it_is_hidden)
+    failed = False
+    while not failed:
+        step = keeper.retention.next(clock.steady / SECOND)
+        clock.advance(SECOND)
+        try:
+            done = step() if step else None
+        except sqlite3.OperationalError:
+            assert step is not None
+            failed, done = True, step()
+        if done:
+            done()
+    keeper.run(60)
+    assert history.orphans() == 0
+    assert len(history.events()) == 1
+    assert deletion.hidden(db) is None

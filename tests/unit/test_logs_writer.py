@@ -199,3 +199,23 @@ def test_a_line_longer_than_the_buffer_is_counted_not_kept() -> None:
     assert writer.close(5)
     assert writer.dropped == 1
     assert stream.getvalue() == "dropped 1\n"
+
+
+def test_lines_that_wait_go_where_they_were_rendered_for_also_when_the_log_goes_elsewhere_meanwhile(
+    pipe: Pipe, tmp_path: Path
+) -> None:
+    with (tmp_path / "second").open("w") as second, (tmp_path / "third").open("w") as third:
+        writer = LogWriter(StreamSink(pipe.stream), missing)
+        # More than a pipe holds: the thread is stuck in the middle of them.
+        first = [LINE] * 3000
+        for line in first:
+            writer.write(line)
+        writer.use(StreamSink(second), missing)
+        writer.write(b"for the second\n")
+        writer.use(StreamSink(third), missing)
+        writer.write(b"for the third\n")
+        pipe.drain()
+        assert writer.close(10)
+        assert pipe.ended() == first
+        assert (tmp_path / "second").read_bytes() == b"for the second\n"
+        assert (tmp_path / "third").read_bytes() == b"for the third\n"

@@ -228,6 +228,8 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "house.toml").write_bytes(b"\xff\xfe")
     (problem,) = refusal(path)
     assert problem.startswith(f"{path}: is not TOML: ")
+    (problem,) = refusal(write(tmp_path, "[server]\nbind = " + 20_000 * "["))
+    assert "nested too deep" in problem
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20)))

@@ -29,7 +29,7 @@ async def ready(call: Call[None, None, NoQuery]) -> Reply:
 
 
 async def metrics(call: Call[None, None, NoQuery]) -> Reply:
-    return Reply(200, call.house.metrics.render(), content_type=CONTENT_TYPE)
+    return Reply(200, await call.house.metrics.scrape(), content_type=CONTENT_TYPE)
 
 
 ROUTES = (
