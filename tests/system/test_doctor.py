@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -19,6 +18,7 @@ from harness.configuration import configuration, toml
 from harness.daemon_process import COMMAND, environment
 from harness.events import session_event
 from harness.hostile import unused_port
+from harness.ownership import BOUND_BY_MODES, NOBODY, needs_root_that_can_be_bound
 from harness.waiting import eventually
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from harness.daemon_process import Daemon
     from harness.starting import Daemons
 
-NOBODY = 65534
-# Root that is bound by modes as any other user is.
-OWNERS_ONLY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
 # As systemd hands sockets over (sd_listen_fds(3)): the first arguments are where to listen, then comes the command.
 ACTIVATING = """
 import os, socket, sys
@@ -265,12 +262,20 @@ async def test_a_folder_that_is_missing_is_found_by_all_that_need_it(tmp_path: P
     assert "install -d" in report.of("database folder")["advice"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to bind it")
+async def test_a_link_to_itself_is_no_database(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    (tmp_path / "webhooks.db").symlink_to("webhooks.db")
+    report = await examine(config)
+    assert report.failed == ["database files"]
+    assert "Too many levels of symbolic links" in report.of("database files")["detail"]
+
+
+@needs_root_that_can_be_bound
 async def test_as_another_user_it_says_whose_part_to_take(tmp_path: Path) -> None:
     (folder := tmp_path / "of-another").mkdir()
     config = configured(folder).rename(tmp_path / "webhooks.toml")
     os.chown(folder, NOBODY, NOBODY)
-    report = await examine(config, command=[*OWNERS_ONLY, *COMMAND])
+    report = await examine(config, command=BOUND_BY_MODES)
     assert report.failed == ["database folder", "database files", "operator token", "disk writes", "database"]
     assert "user that the daemon runs as" in report.of("database folder")["advice"]
 

@@ -59,7 +59,7 @@ def judge_folder(folder: Path, mode: int) -> Finding:
 
 
 def _files(database: Path) -> Finding:
-    real = database.resolve()
+    real = Path(os.path.realpath(database))
     names = (real, *(real.with_name(real.name + end) for end in ("-wal", "-shm")), lock_of(database))
     findings: list[Finding] = []
     for name in names:
