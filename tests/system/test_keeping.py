@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.api import Api
+    from harness.daemon_process import Daemon
     from harness.starting import Daemons
 
 DAY = 86_400
@@ -180,6 +181,11 @@ async def test_a_database_that_may_not_be_read_is_named_in_one_line_with_why(tmp
     assert sorted(os.listdir(tmp_path)) == ["of-another", "webhooks.toml"]
 
 
+async def retention(daemon: Daemon) -> dict[str, Any]:
+    told: dict[str, dict[str, Any]] = await daemon.operator().ask("GET", "/v1/status")
+    return told["retention"]
+
+
 async def test_old_events_go_and_are_counted_and_told_unless_the_clock_jumps(daemons: Daemons, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     async with counting_receiver(ledger) as port:
@@ -192,8 +198,10 @@ async def test_old_events_go_and_are_counted_and_told_unless_the_clock_jumps(dae
             clock.step(40 * DAY)
             paused = await daemon.log.wait("retention.paused")
             assert abs(paused["jump_seconds"] - 40 * DAY) < 60
+            assert (await retention(daemon))["paused"] == paused["reason"]
             clock.step(0)
             await daemon.log.wait("retention.resumed")
+            assert (await retention(daemon))["paused"] is None
             assert (await acme.ask("GET", f"/v1/events/{event['id']}"))["id"] == event["id"]
             daemon.terminate()
             await daemon.exit_code()
