@@ -9,6 +9,7 @@ cancels. An actor's bug ends the process with exit code 1: systemd restarts it, 
     ---------------------------  ------------------  -----------------------------  --------------------------------
     writer's public lane         4,096 commands      503, Retry-After               Persistence.close, by this file
     writer's internal lane       one per tenant      never: an actor waits for one  Persistence.close, by this file
+    writer's fan-outs            about 8             the next large publish waits   Persistence.close, by this file
     writer's wake-up             1                   the wake-up is there already   never: it ends with its actor
     a tenant's wake-up           1                   the wake-up is there already   never: it ends with its actor
     jobs for resting workers     256                 never: one for each, at most   the router, when drained

@@ -10,6 +10,7 @@ import trio
 
 from daemon.delivery.attempt import Attempt, Postponed
 from daemon.delivery.backoff import Backoff
+from daemon.delivery.beat import next_beat
 from daemon.delivery.target import Target
 from daemon.delivery.work import Work
 from daemon.model import Finished
@@ -79,6 +80,7 @@ class TenantActor:
         self._draining = False
         self._pausing = False
         self._behind = False
+        self._urgent = False
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
@@ -124,7 +126,7 @@ class TenantActor:
         step = _Step(self._claims(), self._finished, self._postponed)
         if not (step.claims or step.finished or step.postponed):
             return step, None
-        self._finished, self._postponed = [], []
+        self._finished, self._postponed, self._urgent = [], [], False
         finished = [finished for _, finished in step.finished]
         postponed = [delivery for _, delivery, _ in step.postponed]
         return step, Progress(self._tenant, finished, postponed, step.claims)
@@ -192,25 +194,36 @@ class TenantActor:
         else:
             self._postponed.append((endpoint, delivery, result))
             self._backoff.fault(now)
-        self._work.end(delivery.webhook, delivery.seq, now, attempted=attempted)
+        prompt = self._work.end(delivery.webhook, delivery.seq, now, attempted=attempted)
+        self._urgent = self._urgent or prompt or not attempted
         self._means.give(self._tenant, 1)
         self.ring()
 
     async def _gather(self) -> None:
-        """Under a backlog, wait a moment for most of what is under way: fewer commits then carry as many deliveries."""
-        if self._may_gather():
-            with trio.move_on_after(GATHER):
-                while self._may_gather():
+        """Wait a moment where that costs nobody anything: fewer commits then carry as many deliveries."""
+        await self._wait_while(self._may_gather, trio.current_time() + GATHER)
+        await self._wait_while(self._may_linger, next_beat(trio.current_time()))
+
+    async def _wait_while(self, may: Callable[[], bool], until: float) -> None:
+        if may():
+            with trio.move_on_at(until):
+                while may():
                     self._hush()
                     await self._hear()
 
     def _may_gather(self) -> bool:
-        """Whether all that could be claimed now is what waits for the slots of the attempts that have just ended."""
+        """Under a backlog: whether all that could be claimed now is what waits for the slots of the attempts that have
+        just ended."""
         ended = len(self._finished)
         if not (ended and self._behind) or self._draining or ended >= _MOST * self._running:
             return False
         wanted = self._work.claimable + self._work.withheld
         return min(wanted, self._means.per_tenant - self._running) <= ended
+
+    def _may_linger(self) -> bool:
+        """Whether there is nothing but outcomes of slow attempts: whoever has waited for those for so long can wait
+        for the next beat, when all tenants' are recorded, and all tenants' next ones are claimed, in one commit."""
+        return bool(self._finished) and not (self._urgent or self._draining or self._work.claimable)
 
     def _hush(self) -> None:
         """What the bell has called for has been looked at."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING
 
+from daemon.delivery.beat import next_beat
 from daemon.delivery.lanes import Lanes, Place
 from daemon.delivery.promptness import PROMPT
 from daemon.persistence.commands import Claim
@@ -45,6 +46,7 @@ class Work:
         self._old: dict[int, float] = {}
         self._probes: set[int] = set()
         self._now = 0.0
+        # On a beat, so that turns of many tenants that come close together share a commit.
         self._turn: float | None = None
         self.behind = False
         """Whether the last plan left work behind of a webhook that it claims for."""
@@ -146,8 +148,9 @@ class Work:
             self._changed(webhook, known, 0, False)
         self._allow()
 
-    def end(self, webhook: int, delivery: int, now: float, *, attempted: bool) -> None:
-        """The attempt is over: its slot is free. Not `attempted`, it says nothing about the webhook."""
+    def end(self, webhook: int, delivery: int, now: float, *, attempted: bool) -> bool:
+        """The attempt is over: its slot is free. Not `attempted`, it says nothing about the webhook. Returns whether
+        it ended promptly."""
         known = self._webhooks[webhook]
         young = self._young.pop(delivery, None)
         if young is None:
@@ -161,6 +164,7 @@ class Work:
             if not (prompt and known.prompt):
                 self._pace.ended(now - began)
         self._changed(webhook, known, -1, prompt)
+        return now - began <= PROMPT
 
     def _allow(self) -> None:
         """Let those begin whose turn has come, and reserve the next turn if there is none."""
@@ -169,7 +173,8 @@ class Work:
         if not lanes.withheld:
             return
         if self._turn is None:
-            self._turn = self._pace.turn(self._now)
+            turn = self._pace.turn(self._now)
+            self._turn = turn if turn <= self._now else next_beat(turn)
         if self._turn <= self._now:
             lanes.allowed = 1 + self._pace.ready(self._now)
 

@@ -160,7 +160,7 @@ class Persistence:
         self._offer = offer
         task_status.started()
         try:
-            while not (self._intake.closed.is_set() and not self._lanes):
+            while not self._done:
                 self._heartbeat.beat()
                 taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
@@ -177,6 +177,13 @@ class Persistence:
             self._let_go()
             self._readers.close()
             await self._writer.close()
+
+    @property
+    def _done(self) -> bool:
+        """Closed, and nothing is left to do. What a failing storage keeps from being made is promised on disk: the next
+        start makes it."""
+        left = self._lanes.steps if self._intake.failing else bool(self._lanes)
+        return self._intake.closed.is_set() and not left
 
     async def _commit(self, taken: list[Ticket[Any]]) -> None:
         for ticket in taken:
@@ -274,7 +281,7 @@ class Persistence:
         for ticket in self._lanes.take_public():
             ticket.answer(StorageFailed(str(failure)).refusal())
         pause = _FIRST_PAUSE
-        while self._intake.failing and (self._lanes or not self._intake.closed.is_set()):
+        while self._intake.failing and not self._done:
             self._heartbeat.beat()
             await self._intake.back_off(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,4 +1,6 @@
-"""How many deliveries wait, per webhook and per tenant: exact as of the last commit, so that limits cost no query."""
+"""How many deliveries wait, per webhook and per tenant: exact as of the last commit, so that limits cost no query.
+
+Those that are promised and not made yet (`fan_out.py`) count towards a tenant's limit, and nowhere else."""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ class Backlog:
     def __init__(self) -> None:
         self._webhooks: dict[int, tuple[int, int]] = {}
         self._tenants: dict[int, int] = {}
+        self._promised: dict[int, int] = {}
 
     def add(self, change: Waiting) -> None:
         tenant, waiting = self._webhooks.get(change.webhook, (change.tenant, 0))
@@ -38,9 +41,19 @@ class Backlog:
     def clear_tenant(self, tenant: int) -> None:
         for webhook in [webhook for webhook, (owner, _) in self._webhooks.items() if owner == tenant]:
             self.clear(webhook)
+        self._promised.pop(tenant, None)
+
+    def promise(self, tenant: int, count: int) -> None:
+        """So many more deliveries are promised; less than none: so many have been made."""
+        promised = self._promised.get(tenant, 0) + count
+        if promised > 0:
+            self._promised[tenant] = promised
+        else:
+            self._promised.pop(tenant, None)
 
     def of_tenant(self, tenant: int) -> int:
-        return self._tenants.get(tenant, 0)
+        """What waits for the tenant, and what is promised to."""
+        return self._tenants.get(tenant, 0) + self._promised.get(tenant, 0)
 
     def per_tenant(self) -> Iterator[tuple[int, int]]:
         return iter(self._tenants.items())

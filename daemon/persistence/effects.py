@@ -29,7 +29,7 @@ class Effects:
         self._reactivated: list[int] = []
 
     def waiting_of(self, tenant: int) -> int:
-        """How many deliveries wait for the tenant, those of this transaction included."""
+        """How many deliveries wait for the tenant or are promised, those of this transaction included."""
         return self._backlog.of_tenant(tenant) + self._added.get(tenant, 0)
 
     def enqueued(self, tenant: int, webhook: int, count: int) -> None:
@@ -38,6 +38,11 @@ class Effects:
         self._added[tenant] = self._added.get(tenant, 0) + count
         self._changes.append(lambda backlog: backlog.add(change))
         self.work.append(change)
+
+    def promised(self, tenant: int, count: int) -> None:
+        """So many deliveries are yet to be made; less than none: so many of these have been."""
+        self._added[tenant] = self._added.get(tenant, 0) + count
+        self._changes.append(lambda backlog: backlog.promise(tenant, count))
 
     def postponed(self, tenant: int, webhook: int, count: int) -> None:
         """Rows became pending again; their actor, which put them back, knows of them."""

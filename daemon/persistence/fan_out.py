@@ -81,6 +81,7 @@ def fan_out(db: sqlite3.Connection, seq: int, now: int, effects: Effects) -> boo
     be rolled back."""
     last, made = _make(db, seq, now)
     for tenant, webhook, count, cancelled in db.execute(_MADE, made).fetchall():
+        effects.promised(tenant, -count)
         if cancelled:
             effects.cancelling.add(webhook)
         else:

@@ -38,6 +38,9 @@ class Lanes:
         self._held: dict[Hashable, deque[Ticket[Any]]] = {}
         self._fan_outs: deque[Spread] = deque()
         self._spreading: dict[Spread, None] = {}
+        # Of the batch that is being taken: how many of it spread, and what the callers of those sent after them.
+        self._beginning = 0
+        self._behind: dict[Hashable, deque[Ticket[Any]]] = {}
         self._waiting = self._large_waiting = 0
         self._left_behind = False
         self._since_long = _BETWEEN
@@ -46,6 +49,11 @@ class Lanes:
 
     def __bool__(self) -> bool:
         return bool(self._internal or self._public or self._fan_outs)
+
+    @property
+    def steps(self) -> bool:
+        """Whether any of the internal lane waits."""
+        return bool(self._internal)
 
     def put_internal(self, ticket: Ticket[Any]) -> None:
         self._internal.append(ticket)
@@ -102,6 +110,7 @@ class Lanes:
         goes first in the next. Those behind it that do fit do not wait for it. Large commands and fan-outs are long:
         there is one in a batch, of either kind in turn, and after it come, as long as they wait, `_BETWEEN` batches of
         steps and small commands before another: nobody small waits for two."""
+        self._beginning, self._behind = 0, {}
         due = self._since_long >= _BETWEEN
         spread = bool(self._fan_outs) and (self._full or not (self._left_behind and self._spread_last))
         first = due and self._left_behind and not spread
@@ -121,6 +130,7 @@ class Lanes:
             else:
                 room = BATCH_ROWS - _rows_of(taken) - _rows_of(internal)
                 taken += self._in_turn(room, now, alone=not (taken or internal))
+        self._public |= self._behind
         self._left_behind = bool(self._public)
         long = bool(fan_outs) or any(ticket.rows > _LARGE for ticket in taken) or (self._internal and not internal)
         self._since_long = 0 if long else self._since_long + 1
@@ -129,7 +139,7 @@ class Lanes:
 
     @property
     def _full(self) -> bool:
-        return len(self._spreading) >= _MOST_SPREADING
+        return len(self._spreading) + self._beginning >= _MOST_SPREADING
 
     @property
     def long_waiting(self) -> bool:
@@ -140,7 +150,7 @@ class Lanes:
         self, room: int, now: float, *, alone: bool, largest: int = BATCH_ROWS, most: int = PUBLIC_CAPACITY
     ) -> list[Ticket[Any]]:
         """At most so many public tickets that fit, none above `largest` rows, one of each caller in turn; if `alone`,
-        the first whatever its size. None that spreads while as many do as may.
+        the first whatever its size. None that spreads while as many do as may, none of a caller after one that does.
 
         A caller whose next ticket has to wait keeps its turn, before those that have had theirs."""
         taken: list[Ticket[Any]] = []
@@ -159,8 +169,9 @@ class Lanes:
             ticket = self._pop(queue)
             taken.append(ticket)
             room -= ticket.rows
+            self._beginning += ticket.spreads
             if queue:
-                self._public[turn] = queue
+                (self._behind if ticket.spreads else self._public)[turn] = queue
         self._public = later | self._public
         return taken
 

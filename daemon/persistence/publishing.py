@@ -180,6 +180,8 @@ class _Batch:
         first, self.next_seq = self.next_seq, self.next_seq + len(rows)
         destinations = [Destination(*target, webhook) for target in new for webhook in self._subscribers[target] or ()]
         if fan_out > AT_ONCE:
+            for tenant, type, _ in destinations:
+                effects.promised(tenant, new[_Target(tenant, type)])
             return _Admission(answers, first, self.next_seq - 1, fan_out, destinations)
         for tenant, type, webhook in destinations:
             effects.enqueued(tenant, webhook, new[_Target(tenant, type)])

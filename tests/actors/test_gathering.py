@@ -1,4 +1,4 @@
-"""Under a backlog attempts that end nearly together are recorded together, and nobody waits long for that."""
+"""Attempts of a backlog, and slow ones, that end nearly together are recorded together; nobody waits long for that."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 import trio
-from stand_ins import running
+from stand_ins import Stage, running
 
+from daemon.delivery.beat import BEAT, next_beat
 from daemon.delivery.tenant import GATHER
 from daemon.settings import DeliverySettings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trio.testing import MockClock
 
 SLOTS = DeliverySettings(max_concurrent_per_webhook=16)
@@ -68,3 +72,54 @@ async def test_another_webhooks_event_does_not_wait_while_a_backlog_gathers(auto
         stage.publish(2)
         await stage.until(lambda: stage.network.sent(2) == 1)
         assert trio.current_time() == began
+
+
+def ends_after(seconds: float) -> Callable[..., Awaitable[httpx.Response]]:
+    async def answer(*_: object) -> httpx.Response:
+        await trio.sleep(seconds)
+        return httpx.Response(200)
+
+    return answer
+
+
+async def slow_ones(stage: Stage, count: int = 6) -> float:
+    """So many tenants have an attempt that has just ended, slowly, at a moment of its own. Returns when the next beat
+    is."""
+    beat = next_beat(trio.current_time() + 3) + BEAT
+    for tenant in range(1, count + 1):
+        stage.network.hosts[f"slow-{tenant}"] = ends_after(beat - 0.9 * BEAT - trio.current_time() + tenant * 1e-4)
+        stage.store.add_webhook(tenant, tenant, f"http://slow-{tenant}.example/")
+        stage.publish(tenant)
+    await stage.until(lambda: len(stage.network.requests) == count)
+    await trio.sleep_until(beat - 0.8 * BEAT)
+    assert stage.network.running["all", None] == 0
+    return beat
+
+
+async def test_outcomes_of_many_tenants_slow_attempts_travel_at_one_moment(autojump_clock: MockClock) -> None:
+    async with running(SLOTS) as stage:
+        beat = await slow_ones(stage)
+        assert stage.store.count("sending") == 6
+        await stage.settled()
+        assert stage.store.step_times[-6:] == [pytest.approx(beat)] * 6
+
+
+async def test_neither_a_prompt_outcome_nor_new_work_waits_with_a_slow_one(autojump_clock: MockClock) -> None:
+    async with running(SLOTS) as stage:
+        await slow_ones(stage, 1)
+        began = trio.current_time()
+        stage.store.add_webhook(1, 2)
+        stage.publish(2)
+        await stage.until(lambda: stage.store.count("succeeded") == 1)
+        assert trio.current_time() == began
+        await stage.until(lambda: stage.store.count("succeeded") == 2)
+        assert trio.current_time() == began + stage.network.pace
+
+
+async def test_a_drain_does_not_wait_for_the_beat(autojump_clock: MockClock) -> None:
+    async with running(SLOTS) as stage:
+        await slow_ones(stage)
+        began = trio.current_time()
+        await stage.drained()
+        assert trio.current_time() == began
+        assert stage.store.count("succeeded") == 6

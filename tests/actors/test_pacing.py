@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 import trio
 from stand_ins import Stage, running
 
+from daemon.delivery.beat import BEAT
 from daemon.delivery.pace import SPREAD
 from daemon.delivery.tenant import GATHER
 from daemon.settings import DeliverySettings
@@ -46,14 +47,15 @@ async def hung(stage: Stage, backlog: int) -> None:
     await stage.until(lambda: stage.router.in_flight - others < HANGING / 2, seconds=1)
 
 
-async def test_attempts_that_end_at_one_moment_begin_again_one_by_one(autojump_clock: MockClock) -> None:
+async def test_attempts_that_end_at_one_moment_begin_again_a_few_at_a_time(autojump_clock: MockClock) -> None:
     async with running(LIMITS) as stage:
         await hung(stage, 5)
         await stage.until(lambda: len(stage.network.times) == 2 * HANGING, seconds=5)
         assert stage.router.in_flight == HANGING
         # The mean is still on its way to 15 s.
         gap, again = 0.7 * LIMITS.timeout * SPREAD / LIMITS.max_concurrent, stage.network.times[HANGING + 10 :]
-        assert min(later - earlier for earlier, later in pairwise(again)) > gap
+        few = ceil(BEAT / gap) + 1
+        assert min(later - earlier for earlier, later in zip(again, again[few:], strict=False)) >= BEAT - 0.001
 
 
 @pytest.mark.parametrize("tenant", [1, 11])

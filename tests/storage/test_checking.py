@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
-from daemon.persistence.commands import DeleteWebhook, Ping, Redeliver, RemoveTenant, UpdateTenant
+from daemon.persistence.commands import (
+    DeleteWebhook,
+    FanOut,
+    Ping,
+    Publish,
+    Redeliver,
+    RemoveTenant,
+    UpdateTenant,
+)
 from daemon.persistence.database import open_writer
+from daemon.persistence.execution import execute
 from daemon.persistence.schema import NewerDatabase
-from tests.storage.stores import PATIENCE, failed, running, succeeded
+from daemon.settings import Limits
+from tests.storage.stores import PATIENCE, failed, new_event, running, succeeded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +88,21 @@ async def test_a_database_in_use_is_sound_whatever_goes_on(path: Path) -> None:
     assert report.problems == []
     assert report.facts is not None
     assert (report.facts.tenants, report.facts.events, report.facts.sending) == (2, 41, 3)
+
+
+async def test_a_fan_out_under_way_is_sound_also_when_its_last_events_go_nowhere(path: Path) -> None:
+    async with running(path) as store:
+        acme, beta = await store.tenant("acme"), await store.tenant("beta")
+        for _ in range(10):
+            await store.webhook(acme)
+    with closing(open_writer(path)) as db:
+        events = [new_event(tenant) for tenant in (acme, beta) for _ in range(60)]
+        (begun,) = execute(db, [Publish(events, batch=True)], 1000, Limits(), Backlog()).answers
+        for _ in range(2):
+            assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog()).answers == [False]
+        assert check(path).problems == []
+        assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog()).answers == [True]
+    assert check(path).problems == []
 
 
 @pytest.mark.parametrize("name", BROKEN)

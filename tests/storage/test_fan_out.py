@@ -16,7 +16,7 @@ from daemon.persistence.commands import Begun, FanOut, Publish, RemoveTenant, Up
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
 from daemon.persistence.queries import DeliveryFilter
-from daemon.refusals import BacklogFull
+from daemon.refusals import BacklogFull, OutcomeUnknown
 from daemon.settings import Limits
 from tests.storage.stores import PATIENCE, Locked, Store, new_event, running
 
@@ -166,6 +166,23 @@ async def test_a_store_that_closes_amid_completes_it(path: Path) -> None:
     assert len(made(path)) == EVENTS * WEBHOOKS
 
 
+async def test_a_store_that_closes_amid_while_its_storage_fails_leaves_the_rest_to_the_next_start(path: Path) -> None:
+    async with running(path) as store:
+        acme = await store.tenant()
+        hooks = await webhooks(store, acme)
+        with pytest.RaisesGroup(OutcomeUnknown):
+            async with Amid(store, path, acme):
+                with Locked(path):
+                    while not store.actor.troubles():
+                        await trio.lowlevel.checkpoint()
+                    store.actor.close()
+                    await store.ended.wait()
+    with closing(open_writer(path)) as db:
+        recovery.recover(db, 1)
+    async with running(path) as restarted:
+        assert restarted.actor.work() == {acme.seq: {hook.seq: EVENTS for hook in hooks}}
+
+
 async def test_one_whose_publisher_has_gone_is_completed(store: Store, path: Path) -> None:
     acme = await store.tenant()
     await webhooks(store, acme)
@@ -183,6 +200,42 @@ async def test_the_tenants_next_publish_finds_all_of_it_waiting(path: Path) -> N
         async with Amid(store, path, acme):
             with pytest.raises(BacklogFull, match=str(EVENTS * WEBHOOKS)):
                 await store.publish(acme)
+
+
+async def test_publishes_at_once_pass_the_tenants_limit_no_more_than_one_after_another(path: Path) -> None:
+    async with running(path, Limits(waiting_per_tenant=EVENTS * WEBHOOKS)) as store:
+        acme = await store.tenant()
+        hooks = await webhooks(store, acme)
+        await store.publish(acme)
+        refused: list[BacklogFull] = []
+
+        async def publish() -> None:
+            try:
+                await store.publish(acme, 60)
+            except BacklogFull as full:
+                refused.append(full)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(publish)
+        fit = (EVENTS - 1) // 60
+        assert len(refused) == 40 - fit
+        assert store.actor.work() == {acme.seq: {hook.seq: 1 + 60 * fit for hook in hooks}}
+        await store.claim(hooks[0])
+        await store.publish(acme, 10)
+
+
+async def test_what_is_made_for_a_deactivated_webhook_counts_towards_the_limit_no_longer(path: Path) -> None:
+    async with running(path, Limits(waiting_per_tenant=EVENTS * WEBHOOKS)) as store:
+        acme = await store.tenant()
+        hooks = await webhooks(store, acme)
+        async with Amid(store, path, acme):
+            for hook in hooks:
+                await store.actor.execute(UpdateWebhook(None, hook.id, active=False), PATIENCE)
+        assert store.actor.waiting() == 0
+        for hook in hooks:
+            await store.actor.execute(UpdateWebhook(None, hook.id, active=True), PATIENCE)
+        await store.publish(acme, EVENTS)
 
 
 async def test_a_batch_of_several_tenants_and_small_publishes_beside_it_go_where_they_belong(

@@ -314,3 +314,27 @@ def test_no_more_publishes_spread_at_a_time_than_are_complete_before_their_publi
     assert small in lanes.take(NOW)
     lanes.complete(next(iter(lanes.spreading)))
     assert any(not isinstance(one, Spread) for _ in range(4) for one in lanes.take(NOW)), "the next has its turn"
+
+
+def known(lanes: Lanes, *callers: int, webhooks: int = 100) -> None:
+    for caller in callers:
+        lanes.learn(ticket(caller).command, [Published("evt", "e", 1, webhooks, False)])
+
+
+def test_no_batch_begins_more_fan_outs_than_may_be_under_way() -> None:
+    lanes = Lanes()
+    known(lanes, *range(20))
+    for caller in range(20):
+        lanes.put_public(ticket(caller, events=6))
+    assert len(lanes.take(NOW)) == 8
+
+
+def test_a_callers_next_commands_are_not_in_the_batch_that_begins_its_fan_out() -> None:
+    lanes = Lanes()
+    known(lanes, 1)
+    first, after, other = ticket(1, events=6), ticket(1), ticket(2)
+    for one in (first, after, other):
+        lanes.put_public(one)
+    assert lanes.take(NOW) == [first, other]
+    lanes.spread(Spread(first, Begun([], 1)))
+    assert after not in [one for _ in range(5) for one in lanes.take(NOW)]
