@@ -57,8 +57,10 @@ class Disk(View, frozen=True):
 class Retention(View, frozen=True):
     """How long events are kept."""
 
-    days: Annotated[float | None, described("Days after the last delivery; null: for ever.", 30)]
-    oldest: Annotated[Moment | None, described("When the oldest there is was accepted; null: there is none.")]
+    days: Annotated[float | None, described("storage.retention_days; null: nothing is deleted for its age.", 30)]
+    max_bytes: Annotated[int | None, described("storage.max_bytes; null: nothing is deleted for its size.", None)]
+    oldest: Annotated[Moment | None, described("When the oldest event there is was accepted; null: there is none.")]
+    paused: Annotated[str | None, described("Why nothing is deleted by age just now; null: it is.", None)]
 
 
 class StatusView(View, frozen=True):
