@@ -50,3 +50,13 @@ async def test_a_page_may_load_nothing_run_nothing_and_be_framed_by_nobody(api: 
     assert "<script" not in answer.text
     assert 'name="viewport"' in answer.text
     assert "prefers-color-scheme:dark" in answer.text
+
+
+async def test_every_metric_that_is_served_says_what_it_is_on_its_page(api: House) -> None:
+    served = (await api.ask("GET", "/metrics", token=None, role="observe")).text
+    page = (await api.ask("GET", "/docs/metrics", token=None)).text
+    helps = [line.split(" ", 3)[2:] for line in served.splitlines() if line.startswith("# HELP ")]
+    assert len(helps) > 20
+    for name, meaning in helps:
+        assert len(meaning) > 15, f"the help of {name} does not say what it counts"
+        assert f"<code>{name}</code>" in page
