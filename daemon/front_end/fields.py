@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from msgspec import Meta, Raw, UnsetType
+
 from daemon.described import described
 from daemon.events import SUBSCRIBABLE
 
@@ -44,3 +46,8 @@ SubscribedName = Annotated[
     str, described("An event type to subscribe to.", "onboard.session.completed", enum=sorted(SUBSCRIBABLE))
 ]
 EventName = Annotated[str, described("The event type.", "onboard.session.completed")]
+Name = Annotated[str, Meta(max_length=255), described("A name for people; null clears it.", "Production")]
+ReadOnly = Annotated[
+    Raw | UnsetType, described("Accepted and ignored, so that what GET shows may be sent back.", readOnly=True)
+]
+"""Accepted and ignored, whatever it is: what GET shows may be sent back."""

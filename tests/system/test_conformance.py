@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from harness.api import Api
+    from harness.api import Api, Json
     from harness.receiver import Receiver
     from harness.starting import Daemons, Receivers
 
@@ -32,13 +32,15 @@ async def test_every_answer_is_one_that_the_document_has(
     receiver = await receivers.start()
     tenant = "fuzzed"
     token = await daemon.operator().create_tenant(tenant)
+    delivery = await finished_delivery(daemon.caller(token), receiver)
     environment = {
         **os.environ,
         "TENANT": tenant,
         "TENANT_TOKEN": token,
         "OPERATOR_TOKEN": daemon.operator_token,
         "RECEIVER": receiver.url,
-        "FINISHED_DELIVERY": await finished_delivery(daemon.caller(token), receiver),
+        "EVENT": delivery["event"],
+        "FINISHED_DELIVERY": delivery["id"],
         "INACTIVE_TENANT": await inactive_tenant(daemon.operator()),
     }
     options = ["--max-examples", str(CASES)] if CASES else QUICK
@@ -57,11 +59,11 @@ async def test_every_answer_is_one_that_the_document_has(
     assert await daemon.exit_code() == 0
 
 
-async def finished_delivery(tenant: Api, receiver: Receiver) -> str:
-    """The id of a delivery that has succeeded."""
+async def finished_delivery(tenant: Api, receiver: Receiver) -> Json:
+    """A delivery that has succeeded."""
     await tenant.register(receiver.url)
     (delivery,) = await tenant.finished(await tenant.publish(session_event("before")))
-    return delivery["id"]
+    return delivery
 
 
 async def inactive_tenant(operator: Api) -> str:

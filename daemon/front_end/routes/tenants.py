@@ -8,9 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from daemon.described import described
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.fields import Name, ReadOnly
 from daemon.front_end.headers import LOCATION
 from daemon.front_end.query import NoQuery, Page
-from daemon.front_end.routes.webhooks import Name, ReadOnly
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, nothing, page_of, place, reply
 from daemon.front_end.views import Listing, TenantView, tenant_view
 from daemon.persistence import queries

@@ -8,10 +8,10 @@ from msgspec import Meta, Struct
 
 from daemon.described import described
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.fields import Name
 from daemon.front_end.problems import at_pointer
 from daemon.front_end.query import NoQuery, Page
 from daemon.front_end.routes.tenants import find_tenant
-from daemon.front_end.routes.webhooks import Name
 from daemon.front_end.routing import Call, Reply, Route, limit_of, page_of, place, reply
 from daemon.front_end.tokens import digest, new_token
 from daemon.front_end.views import CreatedToken, Listing, TokenView, created_token, token_view

@@ -6,7 +6,7 @@ import secrets
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from daemon.delivery.signing import format_secret
 from daemon.described import described
@@ -14,7 +14,7 @@ from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
 from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
 from daemon.front_end.decoding import NO_BODY, body_of
-from daemon.front_end.fields import SubscribedName
+from daemon.front_end.fields import Name, ReadOnly, SubscribedName
 from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
@@ -42,7 +42,6 @@ log = get_logger()
 
 SECRET_BYTES = 32
 
-Name = Annotated[str, Meta(max_length=255), described("A name for people; null clears it.", "Production")]
 Target = Annotated[
     str,
     described(
@@ -56,10 +55,6 @@ Wanted = Annotated[
     list[SubscribedName], described("The event types it wants.", ["onboard.session.completed"], minItems=1)
 ]
 Active = Annotated[bool, described("False: nothing is sent to it.", True)]
-ReadOnly = Annotated[
-    Raw | UnsetType, described("Accepted and ignored, so that what GET shows may be sent back.", readOnly=True)
-]
-"""Accepted and ignored, whatever it is: what GET shows may be sent back."""
 
 
 class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

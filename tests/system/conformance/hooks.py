@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 RECEIVER = os.environ["RECEIVER"]
 TENANT = os.environ["TENANT"]
-# What some operations need is in a state that chance does not find: a finished delivery, an inactive tenant.
-THERE_IS = {"redeliver": os.environ["FINISHED_DELIVERY"], "removeTenant": os.environ["INACTIVE_TENANT"]}
+# What some operations need is there, or in a state, that chance finds too seldom.
+THERE_IS = {
+    "getEvent": os.environ["EVENT"],
+    "getDelivery": os.environ["FINISHED_DELIVERY"],
+    "redeliver": os.environ["FINISHED_DELIVERY"],
+    "removeTenant": os.environ["INACTIVE_TENANT"],
+}
 OURS = {TENANT, THERE_IS["removeTenant"]}
 # Of every answer, whatever it is about: HTTP's own (RFC 9110 §6.6, §8).
 OF_ALL = {"connection", "content-type", "content-length", "date", "cache-control", "x-content-type-options"}
