@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _own_secret = click.option(
     "--secret-file",
     type=click.Path(path_type=Path),
-    help="A file whose first line is a secret of your own, whsec_ and the base64 of 24 to 64 random bytes; - for stdin.",
+    help="A file with a secret of your own on its first line: whsec_ and base64 of 24 to 64 bytes; - for stdin.",
 )
 _COLUMNS = ("id", "active", "url", "name", "lastDelivery.status", "deliveryAttempts", "lastDelivered", "events")
 
