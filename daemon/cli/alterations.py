@@ -19,10 +19,11 @@ from daemon.instants import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
+# One that does not end is taken to the end of the text: to look for its end from each quote in it would take for ever.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DOTALL)
 _ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*(.*)", re.DOTALL)
-_LARGE = 1 << 20
+_LARGE = 1 << 18  # bytes
 _MILLISECONDS = 10**11  # seconds reach that in the year 5138, milliseconds did in 1973
 
 
@@ -94,15 +95,13 @@ def keys(text: str) -> Iterator[Key]:
 
 
 def bodies(content: bytes) -> Iterator[Body]:
-    """Each once; where each would take long, only what is quickly undone."""
+    """Each once, with the simplest of what leads to it; where each would take long, only what is quickly undone."""
     seen: set[bytes] = set()
     serialisations = _SERIALISATIONS if len(content) <= _LARGE else _SERIALISATIONS[:1]
-    for unwrap, unwrapped in _WRAPPINGS:
-        outer = content if unwrap is None else unwrap(content)
-        if outer is None:
-            continue
-        for restore, restored in serialisations:
-            inner = outer if restore is None else _on_text(restore, outer)
+    for restore, restored in serialisations:
+        for unwrap, unwrapped in _WRAPPINGS:
+            outer = content if unwrap is None else unwrap(content)
+            inner = outer if restore is None or outer is None else _on_text(restore, outer)
             if inner is None or (digest := sha256(inner).digest()) in seen:
                 continue
             seen.add(digest)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from daemon.cli.alterations import Body, Id, Key, Timestamp, bodies, compact, ids, keys, timestamps
-from daemon.delivery.signing import Signer
+from daemon.delivery.signing import Signer, parse_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def diagnose(received: Received, secrets: Sequence[str], at: float, tolerance: f
 
 
 def _search(received: Received, secrets: Sequence[str], signatures: Sequence[bytes]) -> _Found | None:
-    """A signature that fits by chance does not exist, so the order does not matter."""
+    """What is wrong in several ways is found too: a signature does not fit by chance."""
     if received.id is None or received.timestamp is None or not signatures:
         return None
     owned = [(place, key) for place, text in enumerate(secrets) for key in keys(text)]
@@ -180,13 +180,20 @@ def _of_secret(secrets: Sequence[str], found: _Found | None) -> Finding:
             return Finding("secret", "old", f"{which} signed, and those before it did not.")
         return Finding("secret", "right", f"{which} signed.")
     for place, text in enumerate(secrets):
-        if next(keys(text), None) is None:
+        if not _well_formed(text):
             which = _which(place, secrets)
             if text.strip().startswith("tw_"):
                 return Finding("secret", "wrong", f"{which} is an API token. A webhook's secret begins with whsec_.")
             what = "that is whsec_ and base64. Was it copied whole, and nothing else?"
             return Finding("secret", "wrong", f"{which} is no secret: {what}")
     return Finding("secret", "unknown", f"Well formed; whether it is the right one {_NO_TELLING}.")
+
+
+def _well_formed(secret: str) -> bool:
+    try:
+        return bool(parse_secret(secret))
+    except ValueError:
+        return False
 
 
 def _which(place: int, secrets: Sequence[str]) -> str:

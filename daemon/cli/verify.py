@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from daemon.cli.diagnosis import Diagnosis, Verdict
 
 _MOST_BYTES = 16 * 1024 * 1024
-_MOST_SECRETS = 20
+_MOST_SECRETS = 5
 _STYLES: dict[Verdict, str] = {
     "right": "bold green",
     "old": "bold yellow",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from daemon.cli.diagnosis import Diagnosis, Received, diagnose, duration
 from daemon.cli.pasted import headers, received, split_request
@@ -157,9 +158,12 @@ def test_another_secret_is_suspected_when_all_else_looks_as_it_was_sent() -> Non
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"Timestamp":"2025-10-21T11:00:00Z","Event":"payment.completed"}', BODY.replace(b'":', b'" : ').replace(b"10", b"1")],
+    [
+        b'{"Timestamp":"2025-10-21T11:00:00Z","Event":"payment.completed"}',
+        BODY.replace(b'":', b'" : ').replace(b"10", b"1"),
+    ],
     ids=["keys in another order", "number written otherwise"],
-)  # fmt: skip
+)
 def test_a_body_that_this_daemon_would_not_have_written_is_suspected_before_the_secret(body: bytes) -> None:
     diagnosis = say(structs.replace(sent(), body=body, length=None))
     assert verdicts(diagnosis)["body"] == "suspect"
@@ -213,12 +217,8 @@ def test_nothing_that_is_pasted_is_verified_or_breaks_it(secret: str, **parts: A
 
 @given(st.sampled_from([BODY, b"{}"]), st.sampled_from([KEY, OTHER]), st.integers(-400, 400), st.booleans())
 def test_it_verifies_exactly_what_the_public_library_does(body: bytes, key: bytes, late: int, spoilt: bool) -> None:
-    """At any moment but the very second of the bounds."""
-    import time
-
     now = int(time.time())
-    if abs(abs(late) - 300) <= 2:
-        return
+    assume(abs(abs(late) - 300) > 2)  # its clock goes on meanwhile
     delivery = sent(body, key, timestamp=now - late)
     if spoilt:
         delivery = structs.replace(delivery, body=body + b" ")
@@ -229,7 +229,7 @@ def test_it_verifies_exactly_what_the_public_library_does(body: bytes, key: byte
     }
     try:
         Webhook(SECRET).verify(delivery.body, fields, json_parse=False)
-    except Exception:
+    except WebhookVerificationError:
         theirs = False
     else:
         theirs = True
@@ -239,11 +239,13 @@ def test_it_verifies_exactly_what_the_public_library_does(body: bytes, key: byte
 @pytest.mark.parametrize(
     "text",
     [
-        "POST /hook HTTP/1.1\r\nHost: a\r\nWebhook-Id: evt_1\r\nWebhook-Timestamp: 7\r\nWebhook-Signature: v1,x v1,y\r\nContent-Length: 2",
+        "POST /hook HTTP/1.1\r\nHost: a\r\nWebhook-Id: evt_1\r\nWebhook-Timestamp: 7\r\n"
+        "Webhook-Signature: v1,x v1,y\r\nContent-Length: 2",
         "> webhook-id: evt_1\n> webhook-timestamp:7\n> webhook-signature: v1,x v1,y\n> content-length: 2",
         '{"webhook-id":"evt_1","Webhook-Timestamp":7,"webhook-signature":"v1,x v1,y","content-length":"2"}',
         "svix-id: evt_1\nsvix-timestamp: 7\nsvix-signature: v1,x v1,y\ncontent-length: 2",
-        "  'noise'\n  \"webhook-id\": evt_1\n  webhook-timestamp: 7\n  webhook-signature: v1,x v1,y\ncontent-length: 2\n",
+        "  'noise'\n  \"webhook-id\": evt_1\n  webhook-timestamp: 7\n"
+        "  webhook-signature: v1,x v1,y\ncontent-length: 2\n",
     ],
     ids=["request", "curl", "JSON", "Svix", "log"],
 )
