@@ -36,7 +36,7 @@ log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: which delivery of each tenant has been waiting longest."""
+    """`oldest`: which delivery of each tenant has been waiting longest. `retention`: what is deleted, and when."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
@@ -46,7 +46,7 @@ class Housekeeping:
         self._metrics = metrics
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
-        self._retention = Retention(connection, storage, metrics)
+        self.retention = Retention(connection, storage, metrics)
         self._looked = self._swept = self._expired = 0.0
         self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
@@ -55,7 +55,7 @@ class Housekeeping:
 
     def committed(self, rows: int, effects: Effects) -> None:
         self._wrote(rows, effects.written)
-        self._retention.committed(time.monotonic(), effects.added)
+        self.retention.committed(time.monotonic(), effects.added)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
@@ -65,7 +65,7 @@ class Housekeeping:
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
-        pause = self._retention.pause(now)
+        pause = self.retention.pause(now)
         if self._cancelling or self._removing or self.oldest.looking:
             return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
         return pause
@@ -87,9 +87,9 @@ class Housekeeping:
             return sweep
         if now - self._expired >= SECONDS_BETWEEN_EXPIRIES:
             self._expired = now
-            if not self._retention.doubts_the_clock:
+            if not self.retention.doubts_the_clock:
                 return self._delete_secrets
-        retain = self._retention.next(now)
+        retain = self.retention.next(now)
         return None if retain is None else lambda: self._retain(retain)
 
     def _sweep(self) -> Step | None:
