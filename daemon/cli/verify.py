@@ -72,11 +72,14 @@ def verify(
     at = time.time() if received_at is None else _moment(received_at)
     given = {"webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature}
     options = {name: value for name, value in given.items() if value is not None}
-    _refuse_one_stdin(headers_file, body_file, secret_file)
+    if headers_file is None and (body_file is None or len(options) < len(given)):
+        headers_file = Path("-")
+    if [str(file) for file in (headers_file, body_file, secret_file)].count("-") > 1:
+        raise click.UsageError("Only one of headers, body and secret can come from stdin: give files for the others.")
     body = None if body_file is None else _read(body_file, "--body")
     fields: dict[str, str] = {}
-    if headers_file is not None or body is None or len(options) < len(given):
-        lines, rest = split_request(_read(headers_file or Path("-"), "--headers"))
+    if headers_file is not None:
+        lines, rest = split_request(_read(headers_file, "--headers"))
         fields = headers(lines.decode("utf-8", "replace"))
         if not fields and not options:
             raise click.UsageError("--headers: no header lines there. Paste them as they came, one a line.")
@@ -92,13 +95,9 @@ def verify(
     click.get_current_context().exit(0 if diagnosis.verified else 1)
 
 
-def _refuse_one_stdin(headers_file: Path | None, body_file: Path | None, secret_file: Path | None) -> None:
-    readers = [str(file) for file in (headers_file, body_file, secret_file)].count("-")
-    if readers > 1 or (readers and headers_file is None and str(body_file) != "-" and body_file is None):
-        raise click.UsageError("Only one of --headers, --body and --secret-file can be read from stdin.")
-
-
 def _read(path: Path, option: str) -> bytes:
+    if str(path) == "-" and sys.stdin.isatty():
+        click.echo(f"Paste what {option} would hold, then a new line and Ctrl-D.", err=True)
     try:
         with click.open_file(str(path), "rb") as file:
             content: bytes = file.read(_MOST_BYTES + 1)

@@ -89,6 +89,8 @@ def test_an_old_delivery_verifies_as_of_when_it_came(tmp_path: Path) -> None:
     [
         ("--headers - --body -", b""),
         ("--body - --secret-file -", b""),
+        ("--body /dev/null --secret-file -", b""),
+        ("--body - --secret-file FILE --id evt_1", b""),
         ("--secret-file -", head() + b"\n" + BODY),
         ("", head() + b"\n" + BODY),
         ("--secret-file FILE", head()),
