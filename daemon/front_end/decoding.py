@@ -38,10 +38,11 @@ _NAMES = {
 @dataclass(frozen=True)
 class Body(Generic[T]):
     """What a route takes: `decode` makes a T of the bytes or raises Problem. `types` are the type
-    forms for documents: it is one of them."""
+    forms for documents: it is one of them. `required`: no body at all is no T."""
 
     types: tuple[Any, ...]
     decode: Callable[[bytes], T]
+    required: bool = True
 
 
 NO_BODY: Body[None] = Body((), lambda _: None)
@@ -51,6 +52,12 @@ def body_of(kind: type[T]) -> Body[T]:
     """A body that is one JSON value of `kind`."""
     decoder = msgspec.json.Decoder(kind)
     return Body((kind,), lambda raw: decode(decoder.decode, raw, kind=kind))
+
+
+def optional_body_of(kind: type[T]) -> Body[T]:
+    """As `body_of`; no body at all stands for `{}`."""
+    body = body_of(kind)
+    return Body(body.types, lambda raw: body.decode(raw or b"{}"), required=False)
 
 
 def escape(name: str) -> str:

@@ -21,6 +21,7 @@ LOG_EVENTS: Final = {
     "webhook.created": "A webhook was registered.",
     "webhook.updated": "A webhook was changed, in these fields.",
     "webhook.deleted": "A webhook was deleted: it is inactive now.",
+    "webhook.secret_rotated": "Another secret of a webhook is in force; how many sign now, and for how long.",
     "token.created": "A token of a tenant was made.",
     "token.revoked": "A token of a tenant was revoked.",
     "event.accepted": "Events were accepted: they and their deliveries are on disk.",

@@ -76,7 +76,11 @@ def _fan_outs(database: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs)
+def _integrators(database: Database) -> None:
+    database.conn.execute("CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL")
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs, _integrators)
 
 
 class NewerDatabase(Exception):

@@ -52,7 +52,10 @@ def operation(route: AnyRoute, path: str, schemas: Schemas, responses: dict[str,
             "headers": header_objects(route.gives + OF_EVERY_ANSWER),
         }
     if route.body is not NO_BODY:
-        made["requestBody"] = {"required": True, "content": _content(route.body.types, schemas, sent=True)}
+        made["requestBody"] = {
+            "required": route.body.required,
+            "content": _content(route.body.types, schemas, sent=True),
+        }
     return made
 
 

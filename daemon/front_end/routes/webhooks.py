@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +18,7 @@ from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
+from daemon.front_end.signing_keys import OwnSecret, key_of
 from daemon.front_end.views import (
     CreatedWebhook,
     DeliveryView,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-SECRET_BYTES = 32
-
 Target = Annotated[
     str,
     described(
@@ -57,6 +55,12 @@ Wanted = Annotated[
 Active = Annotated[bool, described("False: nothing is sent to it.", True)]
 
 
+IgnoredSecret = Annotated[
+    ReadOnly,
+    described("Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
+]
+
+
 class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     id: ReadOnly = UNSET
     created: ReadOnly = UNSET
@@ -64,16 +68,20 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     last_delivered: ReadOnly = UNSET
     delivery_attempts: ReadOnly = UNSET
     last_delivery: ReadOnly = UNSET
-    secret: ReadOnly = UNSET
 
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out. Without events it gets onboard.session.completed."""
+    """A registration; null stands for left out. Without events it gets onboard.session.completed. The answer to one,
+    sent again, makes another webhook that is signed with the same secret."""
 
     url: Target
     name: Name | None = None
     events: Wanted | None = None
     active: Active | None = None
+    secret: OwnSecret | None = None
+
+    def __repr__(self) -> str:
+        return f"NewWebhook({self.url!r})"
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
@@ -83,6 +91,7 @@ class WebhookChanges(_Submitted, frozen=True, kw_only=True):
     name: Name | UnsetType | None = UNSET
     events: Wanted | None = None
     active: Active | None = None
+    secret: IgnoredSecret = UNSET
 
 
 ActiveOnly = Annotated[Literal["true", "false"], described("Only those that are active, or only those that are not.")]
@@ -100,22 +109,22 @@ async def find_webhook(finder: Finder) -> Webhook:
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     """Register a webhook.
 
-    The answer alone shows its secret: keep it. It holds for every event that is published from now on."""
+    The answer shows its secret, which a receiver needs. It holds for every event that is published from now on."""
     tenant, body = call.required_tenant(), call.body
     _check(body.url, body.events)
     _check_address(call.house, body.url, tenant.id)
-    secret = secrets.token_bytes(SECRET_BYTES)
+    key = key_of(body.secret)
     command = CreateWebhook(
         tenant=tenant.seq,
         url=body.url,
         name=body.name,
         events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
         active=body.active is not False,
-        secret=secret,
+        secret=key,
     )
     webhook = await call.house.execute(command)
     log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
-    view = created_webhook(webhook, format_secret(secret))
+    view = created_webhook(webhook, format_secret(key))
     return reply(view, 201, Location=f"/v1/webhooks/{webhook.id}")
 
 
