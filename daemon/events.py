@@ -1,19 +1,20 @@
-"""Event types: names, the schema they are published with, the exact bytes receivers are sent (CONTRACT §1, §5)."""
+"""The built-in event types: names, the schema they are published with, the exact bytes receivers are sent (CONTRACT §1,
+§5); and the envelope that every published event has. Those of the configuration are in `event_types`."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.json import Decoder
 
 from daemon.described import described
 from daemon.instants import normalised, rfc3339
 
 SESSION_COMPLETED = "onboard.session.completed"
 PING = "webhook.ping"
-SUBSCRIBABLE = frozenset({SESSION_COMPLETED})
 
 
 class Instant(str):
@@ -68,17 +69,31 @@ _KEY = Meta(
 )
 
 
-class PublishedEvent(_Published, frozen=True):
-    """One event as a platform publishes it; null stands for left out."""
+class Envelope(_Published, frozen=True, kw_only=True):
+    """What every event has beside its subject; null stands for left out."""
 
-    event: Annotated[str, described("The event type.", SESSION_COMPLETED, enum=sorted(SUBSCRIBABLE))]
-    session: PublishedSession
+    event: Annotated[str, described("The event type.", SESSION_COMPLETED)]
     idempotency_key: Annotated[str, _KEY] | None = None
     timestamp: Annotated[Instant | None, described("When it happened; left out: now.", "2025-10-21T11:00:00Z")] = None
     tenant: Annotated[str | None, described("Whose it is: for the operator's token only.")] = None
 
 
-_decoder = msgspec.json.Decoder(PublishedEvent, dec_hook=_decode_custom)
+class PublishedEvent(Envelope, frozen=True, kw_only=True):
+    """A session's event as a platform publishes it; null stands for left out."""
+
+    event: Annotated[str, described("The event type.", SESSION_COMPLETED, enum=[SESSION_COMPLETED])]
+    session: PublishedSession
+
+
+E = TypeVar("E", bound=Envelope)
+
+
+def decoder_of(kind: type[E]) -> Decoder[E]:
+    """A decoder that takes times as `Instant`s."""
+    return Decoder(kind, dec_hook=_decode_custom)
+
+
+_decoder = decoder_of(PublishedEvent)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -156,6 +171,11 @@ def _step(step: PublishedStep | None) -> SentStep:
     return _NOT_DONE if step is None else SentStep(bool(step.completed), step.confirmed, _text(step.completed_at))
 
 
+def timestamp(published: Envelope, now: int) -> str:
+    """When it happened: as it was published, or `now` (milliseconds)."""
+    return rfc3339(now, digits=0) if published.timestamp is None else str(published.timestamp)
+
+
 def payload(published: PublishedEvent, now: int) -> bytes:
     """The body every receiver of the event is sent: PascalCase, nulls present, no white space. `now` in milliseconds
     is the timestamp of an event published without one."""
@@ -163,7 +183,7 @@ def payload(published: PublishedEvent, now: int) -> bytes:
     return _encoder.encode(
         SentSessionEvent(
             published.event,
-            rfc3339(now, digits=0) if published.timestamp is None else str(published.timestamp),
+            timestamp(published, now),
             SentSession(
                 session.id,
                 session.status,
@@ -173,6 +193,17 @@ def payload(published: PublishedEvent, now: int) -> bytes:
             ),
         )
     )
+
+
+def session_schema() -> dict[str, Any]:
+    """The JSON Schema of a published session."""
+    return msgspec.json.schema(PublishedSession, schema_hook=_described)
+
+
+def _described(kind: type) -> dict[str, Any]:
+    if kind is Instant:
+        return {"type": "string", "format": "date-time"}
+    raise NotImplementedError
 
 
 def ping_payload(webhook: str, name: str | None, now: int) -> bytes:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from msgspec import Meta, Raw, UnsetType
 
 from daemon.described import described
-from daemon.events import SUBSCRIBABLE
 
 WebhookId = Annotated[str, described("The id of a webhook.", "w1X2y3Z4", pattern="^w[0-9A-Za-z]{7}$")]
 DeliveryId = Annotated[
@@ -29,25 +28,30 @@ TokenId = Annotated[str, described("The id of a token.", "tok_5b1fd2e09c7a4e83",
 TenantName = Annotated[str, described("The id of a tenant.", "acme", pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 ProblemSlug = Annotated[str, described("The last part of a problem's type.", "not-found", pattern="^[a-z-]+$")]
 
-IDENTIFIERS: dict[str, Any] = {
-    "webhooks": WebhookId,
-    "deliveries": DeliveryId,
-    "events": EventId,
-    "tenants": TenantName,
-    "tokens": TokenId,
-    "problems": ProblemSlug,
-}
 
 Moment = Annotated[
     str, described("RFC 3339, UTC, three digits of fraction.", "2025-10-21T10:00:00.000Z", format="date-time")
 ]
 Second = Annotated[str, described("RFC 3339, UTC, in whole seconds.", "2025-10-21T10:00:00Z", format="date-time")]
-SubscribedName = Annotated[
-    str, described("An event type to subscribe to.", "onboard.session.completed", enum=sorted(SUBSCRIBABLE))
-]
+OWN_NAMES = {"x-event-type": True}
+"""Marks what is the name of an event type: in a document it says which there are, of the configuration too."""
+SubscribedName = Annotated[str, described("An event type to subscribe to.", "onboard.session.completed", **OWN_NAMES)]
 EventName = Annotated[str, described("The event type.", "onboard.session.completed")]
+EventTypeName = Annotated[
+    str, described("The name of an event type.", "onboard.session.completed", pattern="^[a-z0-9._-]+$")
+]
 Name = Annotated[str, Meta(max_length=255), described("A name for people; null clears it.", "Production")]
 ReadOnly = Annotated[
     Raw | UnsetType, described("Accepted and ignored, so that what GET shows may be sent back.", readOnly=True)
 ]
 """Accepted and ignored, whatever it is: what GET shows may be sent back."""
+
+IDENTIFIERS: dict[str, Any] = {
+    "webhooks": WebhookId,
+    "deliveries": DeliveryId,
+    "events": EventId,
+    "event-types": EventTypeName,
+    "tenants": TenantName,
+    "tokens": TokenId,
+    "problems": ProblemSlug,
+}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
     from daemon.egress.policy import AddressPolicy
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
@@ -58,6 +59,7 @@ class House:
     roles: frozenset[Role]
     shares: Shares
     reads: FairReads
+    event_types: Catalogue
     routes: tuple[AnyRoute, ...]
 
     async def execute(self, command: Command[R]) -> R:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.event_types.catalogue import Catalogue
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.docs.api import api_page
 from daemon.front_end.docs.operators import log_page, metrics_page
@@ -26,7 +27,7 @@ DAEMON = Path(__file__).parents[2] / "daemon"
 LEVELS = {"debug", "info", "warning", "error", "exception", "record"}
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 PAGES = {
-    "/docs": api_page(document(ROUTES).content),
+    "/docs": api_page(document(ROUTES, Catalogue({})).content),
     "/docs/log": log_page(),
     "/problems": index_page(),
     **{kind.type: problem_page(kind, [("redeliver", "Deliver again")]) for kind in KINDS.values()},

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from daemon.events import PING, SUBSCRIBABLE
+from daemon.event_types.catalogue import Catalogue
+from daemon.events import PING, SESSION_COMPLETED
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.fields import IDENTIFIERS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from daemon.front_end.routing import AnyRoute
 
-CONTENT = document(ROUTES).content
+CONTENT = document(ROUTES, Catalogue({})).content
 SCHEMAS: dict[str, Any] = CONTENT["components"]["schemas"]
 EVERY_ROUTE = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 
@@ -143,7 +144,7 @@ def test_an_id_that_is_made_leads_to_what_may_be_done_with_it() -> None:
 
 
 def test_what_receivers_get_is_in_it() -> None:
-    assert set(CONTENT["webhooks"]) == {*SUBSCRIBABLE, PING}
+    assert set(CONTENT["webhooks"]) == {SESSION_COMPLETED, PING}
     for item in CONTENT["webhooks"].values():
         headers = {parameter["name"] for parameter in item["post"]["parameters"] if parameter["required"]}
         assert headers >= {"webhook-id", "webhook-timestamp", "webhook-signature"}

@@ -10,7 +10,7 @@ from daemon.front_end.openapi.examples import example
 from daemon.front_end.openapi.headers import header_parameters
 
 if TYPE_CHECKING:
-    from daemon.front_end.openapi.schemas import Schemas
+    from daemon.front_end.openapi.schemas import Schema, Schemas
 
 SENT = {
     SESSION_COMPLETED: (SentSessionEvent, "A session has been completed"),
@@ -43,11 +43,14 @@ _DESCRIPTION = (
 
 def webhooks(schemas: Schemas) -> dict[str, Any]:
     """By event type, the request that receivers get."""
-    return {name: {"post": _sent(name, kind, summary, schemas)} for name, (kind, summary) in SENT.items()}
+    return {
+        name: {"post": sent(name, summary, schemas.of(kind), example(schemas.of(kind), schemas))}
+        for name, (kind, summary) in SENT.items()
+    }
 
 
-def _sent(name: str, kind: type, summary: str, schemas: Schemas) -> dict[str, Any]:
-    schema = schemas.of(kind)
+def sent(name: str, summary: str, schema: Schema, shown: Any) -> dict[str, Any]:
+    """The operation of a receiver of one event type. `shown` is an example of the body, None if there is none."""
     return {
         "operationId": "receive." + name,
         "tags": ["receivers"],
@@ -57,7 +60,7 @@ def _sent(name: str, kind: type, summary: str, schemas: Schemas) -> dict[str, An
         "parameters": [{**parameter, "required": True} for parameter in header_parameters(_HEADERS)],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema, "example": example(schema, schemas)}},
+            "content": {"application/json": {"schema": schema, **({} if shown is None else {"example": shown})}},
         },
         "responses": {
             "2XX": {"description": "It has arrived. The body may be anything; its beginning is kept for people."},

@@ -12,6 +12,7 @@ import msgspec
 from daemon import __version__
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.openapi.deliveries import SENT, webhooks
+from daemon.front_end.openapi.event_types import add_event_types
 from daemon.front_end.openapi.links import links_of
 from daemon.front_end.openapi.operations import operation, tag_of
 from daemon.front_end.openapi.problems import response
@@ -20,6 +21,7 @@ from daemon.front_end.problems import ProblemDocument
 from daemon.front_end.routing import paths_of
 
 if TYPE_CHECKING:
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.routing import AnyRoute
 
 _DESCRIPTION = """\
@@ -58,10 +60,12 @@ class Document:
 
 
 @lru_cache(2)
-def document(routes: tuple[AnyRoute, ...]) -> Document:
-    """Made once for a table of routes; that takes some ten milliseconds."""
+def document(routes: tuple[AnyRoute, ...], event_types: Catalogue) -> Document:
+    """Made once for a table of routes and the event types that there are; that takes some ten milliseconds."""
     kinds = [kind for route in routes for kind in (*route.body.types, *route.responses, route.query)]
-    schemas = Schemas([*kinds, *(kind for kind, _ in SENT.values()), ProblemDocument])
+    types = event_types.descriptions()
+    names = [one.name for one in types if one.subscribable]
+    schemas = Schemas([*kinds, *(kind for kind, _ in SENT.values()), ProblemDocument], names)
     queries = {schemas.of(route.query)["$ref"].rpartition("/")[2] for route in routes}  # their parts are parameters
     responses: dict[str, Any] = {"405-method-not-allowed": response(405, [KINDS["method-not-allowed"]])}
     paths: dict[str, dict[str, Any]] = {}
@@ -84,6 +88,7 @@ def document(routes: tuple[AnyRoute, ...]) -> Document:
             "securitySchemes": _SECURITY,
         },
     }
+    add_event_types(content, types)
     return Document(msgspec.json.decode(msgspec.json.encode(content)))
 
 

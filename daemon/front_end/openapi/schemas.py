@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from daemon.events import Instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Schema = dict[str, Any]
 
@@ -22,14 +23,15 @@ _LIST = re.compile(r"Listing_(\w+?)_$")
 class Schemas:
     """`components` are all schemas by name; `of` is the schema of one of the types given: a reference to one."""
 
-    def __init__(self, types: Iterable[Any]) -> None:
+    def __init__(self, types: Iterable[Any], event_types: Sequence[str]) -> None:
         kinds = list(dict.fromkeys(types))
         made, components = msgspec.json.schema_components(kinds, schema_hook=_custom, ref_template=REF + "{name}")
         names = {name: _public(name) for name in components}
         if len(set(names.values())) < len(names):
             raise ValueError(f"two types have one name in the document: {sorted(names.values())}")
-        self._of = {kind: _tidy(schema, names) for kind, schema in zip(kinds, made, strict=True)}
-        self.components = {names[name]: _tidy(schema, names) for name, schema in sorted(components.items())}
+        tidy = _Tidy(names, event_types)
+        self._of = {kind: tidy(schema) for kind, schema in zip(kinds, made, strict=True)}
+        self.components = {names[name]: tidy(schema) for name, schema in sorted(components.items())}
 
     def of(self, kind: Any) -> Schema:
         return self._of[kind]
@@ -55,24 +57,33 @@ def _public(name: str) -> str:
     return f"{_public(found[1])}List" if found else name.removesuffix("View").removesuffix("Document")
 
 
-def _tidy(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, list):
-        return [_tidy(one, names) for one in cast("list[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    given = cast("Schema", value)
-    schema = {key: part if key in ("examples", "default") else _tidy(part, names) for key, part in given.items()}
-    if isinstance(schema.get("title"), str):
-        del schema["title"]
-    if "default" in schema and schema["default"] is None:
-        del schema["default"]  # null stands for left out
-    if isinstance(text := schema.get("description"), str):
-        schema["description"] = " ".join(text.split())
-    if isinstance(pattern := schema.get("pattern"), str):
-        schema["pattern"] = pattern.replace(r"(?!\n)", "")  # for Python's $ alone
-    if isinstance(reference := schema.get("$ref"), str):
-        schema["$ref"] = REF + names[reference.removeprefix(REF)]
-    return _nullable(schema)
+@dataclass(frozen=True)
+class _Tidy:
+    """`names` are those that clients see, by msgspec's."""
+
+    names: dict[str, str]
+    event_types: Sequence[str]
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self(one) for one in cast("list[Any]", value)]
+        if not isinstance(value, dict):
+            return value
+        given = cast("Schema", value)
+        schema = {key: part if key in ("examples", "default") else self(part) for key, part in given.items()}
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        if "default" in schema and schema["default"] is None:
+            del schema["default"]  # null stands for left out
+        if isinstance(text := schema.get("description"), str):
+            schema["description"] = " ".join(text.split())
+        if isinstance(pattern := schema.get("pattern"), str):
+            schema["pattern"] = pattern.replace(r"(?!\n)", "")  # for Python's $ alone
+        if isinstance(reference := schema.get("$ref"), str):
+            schema["$ref"] = REF + self.names[reference.removeprefix(REF)]
+        if schema.pop("x-event-type", False):
+            schema["enum"] = list(self.event_types)
+        return _nullable(schema)
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -19,6 +19,7 @@ from daemon.front_end.query import NoQuery
 from daemon.front_end.routing import AnyRoute, Call, Finder, Reply, Route, cached_reply, found, nothing
 
 if TYPE_CHECKING:
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.catalogue import Kind
 
 _MEDIA = "text/html; charset=utf-8"
@@ -43,12 +44,12 @@ async def problem(call: Call[Kind, None, NoQuery]) -> Reply:
 
 async def openapi(call: Call[None, None, NoQuery]) -> Reply:
     """Read this document: the API in OpenAPI 3.1."""
-    return cached_reply(call.headers, document(call.house.routes).text, "application/json")
+    return cached_reply(call.headers, document(call.house.routes, call.house.event_types).text, "application/json")
 
 
 async def api(call: Call[None, None, NoQuery]) -> Reply:
     """Read what this document says, as a page."""
-    return _page(call, _api(call.house.routes))
+    return _page(call, _api(call.house.routes, call.house.event_types))
 
 
 async def metrics(call: Call[None, None, NoQuery]) -> Reply:
@@ -62,8 +63,8 @@ async def log(call: Call[None, None, NoQuery]) -> Reply:
 
 
 @lru_cache(2)
-def _api(routes: tuple[AnyRoute, ...]) -> bytes:
-    return api_page(document(routes).content)
+def _api(routes: tuple[AnyRoute, ...], event_types: Catalogue) -> bytes:
+    return api_page(document(routes, event_types).content)
 
 
 def _page(call: Call[object, None, NoQuery], html: bytes) -> Reply:
