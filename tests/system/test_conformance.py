@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -23,12 +24,25 @@ if TYPE_CHECKING:
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 # The compatibility prefixes lead to the same routes: they are tried when there is time.
 QUICK = ["--seed", "1", "--max-examples", "40", "--exclude-path-regex", "^/v1/(tenant|onboard)/"]
+PAYMENT = {
+    "type": "object",
+    "properties": {"amount": {"type": "integer", "minimum": 1}, "currency": {"enum": ["EUR", "GBP"]}},
+    "required": ["amount", "currency"],
+    "additionalProperties": False,
+}
 
 
 async def test_every_answer_is_one_that_the_document_has(
     daemons: Daemons, receivers: Receivers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    daemon = await daemons.start({"limits": {"webhooks_per_tenant": 10_000, "deliveries_per_request": 100_000}})
+    schema = tmp_path / "payment.json"
+    schema.write_text(json.dumps(PAYMENT))
+    daemon = await daemons.start(
+        {
+            "limits": {"webhooks_per_tenant": 10_000, "deliveries_per_request": 100_000},
+            'events."payment.completed"': {"subject": "Payment", "description": "Paid.", "schema": str(schema)},
+        }
+    )
     receiver = await receivers.start()
     tenant = "fuzzed"
     token = await daemon.operator().create_tenant(tenant)

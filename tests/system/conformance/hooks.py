@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import schemathesis
 from hypothesis import strategies as st
+from schemathesis.generation.meta import TestPhase
 
 if TYPE_CHECKING:
     from schemathesis import Case, CheckContext, HookContext, Response
@@ -33,7 +34,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     _leave_ours(case)
     if case.meta is None or case.meta.generation.mode.is_negative:
         return
-    if there_is := THERE_IS.get(case.operation.definition.raw["operationId"]):
+    there_is = THERE_IS.get(case.operation.definition.raw["operationId"])
+    if there_is and case.meta.phase.name != TestPhase.STATEFUL:  # there links lead to what was made
         case.path_parameters["id"] = there_is
     body = case.body if isinstance(case.body, dict) else {}
     if case.operation.label.endswith("/tokens") and body.get("expires") is not None:
