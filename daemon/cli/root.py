@@ -15,6 +15,7 @@ from daemon.cli.demo import demo
 from daemon.cli.doctor import doctor
 from daemon.cli.events import events
 from daemon.cli.listen import listen
+from daemon.cli.recoveries import recover, recoveries
 from daemon.cli.serve import check_config, serve
 from daemon.cli.status import status
 from daemon.cli.tenants import tenants
@@ -53,6 +54,8 @@ for command in (
     webhooks,
     events,
     deliveries,
+    recover,
+    recoveries,
 ):
     cli.add_command(command)
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.front_end.routes import deliveries, events, observation, pages, status, tenants, tokens, webhooks
+from daemon.front_end.routes import (
+    deliveries,
+    events,
+    observation,
+    pages,
+    recoveries,
+    status,
+    tenants,
+    tokens,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from daemon.front_end.routing import AnyRoute
@@ -13,6 +23,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *webhooks.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
+    *recoveries.ROUTES,
     *tenants.ROUTES,
     *tokens.ROUTES,
     *status.ROUTES,
