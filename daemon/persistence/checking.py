@@ -115,8 +115,8 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
     (
         3,
         "recoveries, or parts of them, of what is not there",
-        f"""SELECT id FROM recoveries WHERE tenant NOT IN (SELECT seq FROM tenants)
-            OR (webhook NOT IN (SELECT seq FROM webhooks) AND tenant NOT {_OF_REMOVED})
+        f"""SELECT id FROM recoveries WHERE (tenant IS NOT NULL AND tenant NOT IN (SELECT seq FROM tenants))
+            OR (webhook IS NOT NULL AND webhook NOT IN (SELECT seq FROM webhooks) AND tenant NOT {_OF_REMOVED})
             UNION ALL SELECT 'of webhook ' || webhook FROM recovery_lanes l
             WHERE NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.seq = l.recovery)
             OR NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.seq = l.webhook)
@@ -132,7 +132,7 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
             OR (finished IS NULL) <> (status = 'running') OR examined <> skipped + redelivered
             OR succeeded + failed + interrupted + cancelled > redelivered OR NOT json_valid(statuses)
             OR (status <> 'running' AND next_webhook IS NOT NULL)
-            OR (status = 'running' AND next_webhook IS NULL AND tenant NOT {_OF_REMOVED}
+            OR (status = 'running' AND next_webhook IS NULL AND coalesce(tenant, 0) NOT {_OF_REMOVED}
                 AND NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = r.seq))""",
     ),
     (

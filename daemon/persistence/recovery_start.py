@@ -1,4 +1,4 @@
-"""How a recovery begins: one row, and for one webhook its lane. The webhooks of a larger one are found step by step."""
+"""How a recovery begins: one row, and for one webhook its lane. The webhooks of a larger one are found a hundred at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemon.identifiers import new_recovery_id
-from daemon.persistence import queries, recovery_queries
+from daemon.persistence import queries, recovery_ends, recovery_queries, recovery_steps
 from daemon.persistence.webhooks import refuse_inactive
 from daemon.refusals import LimitReached, NotFound, TenantInactive
 
@@ -59,10 +59,16 @@ def start(db: sqlite3.Connection, command: StartRecovery, now: int, effects: Eff
             "INSERT INTO recovery_lanes (recovery, webhook, position_created) VALUES (?, ?, ?)",
             (seq, webhook, command.since),
         )
-    recovery = recovery_queries.by_seq(db, seq)
-    effects.recoveries.started.append(recovery)
-    effects.recoveries.opened.append((seq, webhook or 0))
-    return recovery
+        effects.recoveries.opened.append((seq, webhook))
+        over = False
+    else:  # the first hundred at once: from now on their deactivation ends it for them
+        over = recovery_steps.find_webhooks(db, seq, effects).over
+        if not over:
+            effects.recoveries.opened.append((seq, 0))
+    effects.recoveries.started.append(recovery_queries.by_seq(db, seq))
+    if over:
+        recovery_ends.complete(db, seq, now, effects)
+    return recovery_queries.by_seq(db, seq)
 
 
 def _refuse_inactive_tenant(db: sqlite3.Connection, tenant: int) -> None:

@@ -94,13 +94,17 @@ _webhooks = msgspec.json.Decoder(list[tuple[int, int]])
 
 def step(db: sqlite3.Connection, command: RecoveryStep, now: int, effects: Effects, limits: Limits) -> None:
     """Raises sqlite3.Error, after which the transaction must be rolled back."""
-    turn = _open(db, command.recovery, effects) if not command.webhook else _go_on(db, command, now, effects, limits)
+    turn = (
+        find_webhooks(db, command.recovery, effects)
+        if not command.webhook
+        else _go_on(db, command, now, effects, limits)
+    )
     effects.recoveries.turns.append(turn)
     if turn.over:
         recovery_ends.complete(db, command.recovery, now, effects)
 
 
-def _open(db: sqlite3.Connection, recovery: int, effects: Effects) -> Turn:
+def find_webhooks(db: sqlite3.Connection, recovery: int, effects: Effects) -> Turn:
     """A lane for each of the next webhooks that have something to recover."""
     job = db.execute("SELECT tenant, since, next_webhook FROM recoveries WHERE seq = ?", (recovery,)).fetchone()
     if job is None or job[2] is None:

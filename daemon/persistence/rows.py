@@ -94,8 +94,9 @@ def webhook(row: Row) -> Webhook:
 
 
 def recovery(row: Row) -> Recovery:
-    head, statuses, tail = row[:6], row[6], row[7:]
-    return Recovery(*(*head, _statuses.decode(statuses), *tail))
+    values = list(row)
+    values[6] = _statuses.decode(values[6])
+    return Recovery(*values)
 
 
 def event(row: Row) -> Event:

@@ -42,6 +42,7 @@ def webhook(tenant: str = "acme", id: str = "w1") -> Endpoint:
 def sources(**looked_up: object) -> Sources:
     nothing: dict[str, object] = {
         **dict.fromkeys(("waiting", "oldest_age", "in_flight"), dict),
+        "recoveries": lambda: 0,
         "log_dropped": lambda: 0,
         "ready": lambda: True,
         "database": lambda: {"main": 4096, "wal": 0},
