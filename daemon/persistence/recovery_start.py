@@ -1,4 +1,4 @@
-"""How a recovery begins: one row, and for one webhook its lane. The webhooks of a larger one are found a hundred at a time."""
+"""How a recovery begins: one row, and a lane for its webhook; those of a larger one are found a hundred at a time."""
 
 from __future__ import annotations
 

@@ -343,16 +343,18 @@ async def test_a_start_on_a_backup_ends_it_and_sends_nothing(path: Path) -> None
     assert check(path).problems == []
 
 
-async def test_too_many_at_once_and_those_for_what_is_inactive_are_refused(store: Store) -> None:
-    scene = await down(store, 1)
-    await store.actor.execute(UpdateWebhook(None, scene.webhook.id, active=False), PATIENCE)
-    with pytest.raises(WebhookInactive):
-        await scene.start()
-    await store.actor.execute(UpdateWebhook(None, scene.webhook.id, active=True), PATIENCE)
-    for _ in range(10):
-        await scene.start()
-    with pytest.raises(LimitReached, match="cancel"):
-        await scene.start()
+async def test_too_many_at_once_and_those_for_what_is_inactive_are_refused(path: Path) -> None:
+    async with running(path, Limits(waiting_per_tenant=4)) as store:
+        scene = await down(store, 4)
+        await store.publish(scene.tenant, 4)  # while these wait, none has room
+        for _ in range(10):
+            await scene.start()
+        with pytest.raises(LimitReached, match="cancel"):
+            await scene.start()
+        assert store.actor.recoveries == 10
+        await store.actor.execute(UpdateWebhook(None, scene.webhook.id, active=False), PATIENCE)
+        with pytest.raises(WebhookInactive):
+            await scene.start()
 
 
 def test_a_step_over_a_million_failed_deliveries_is_cheap_wherever_it_begins(path: Path) -> None:
