@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.daemon_process import run_command
+from harness.daemon_process import environment, run_command
 from harness.events import session_event
 from harness.foreign import Ledger, counting_receiver
 from harness.receiver import answers, response
+from harness.terminal import Terminal
 from harness.waiting import eventually
 
 if TYPE_CHECKING:
@@ -185,9 +186,13 @@ async def test_the_command_line_counts_recovers_waits_lists_and_cancels(daemons:
     assert [one["id"] for one in (await command("recoveries", "list"))["data"]] == [done["id"]]
     assert await command("recoveries", "show", done["id"]) == done
     assert (await command("recoveries", "cancel", done["id"]))["status"] == "completed"
-    people = await run_command("recover", "--since", SINCE["since"], "--wait", *access(daemon))
-    assert people.returncode == 0
-    assert b"completed" in people.stdout
+    people = await Terminal.start("recover", "--since", SINCE["since"], "--wait", *access(daemon), env=environment())
+    try:
+        await people.until("Recovering")
+        await people.until("completed")
+        assert await people.exit_code() == 0
+    finally:
+        await people.aclose()
     assert (await run_command("recover", *access(daemon))).returncode == 2
 
 

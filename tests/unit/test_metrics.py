@@ -155,7 +155,7 @@ def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None
     text = trio.run(metrics.scrape).decode()
     families = list(text_string_to_metric_families(text))
     ours = [family for family in families if not family.name.startswith("process_")]
-    assert len(ours) == 20
+    assert len(ours) == 21
     assert len(families) == len(ours) + 6
     for family in ours:
         assert family.name.startswith("tenant_webhooks_")
