@@ -13,11 +13,12 @@ import trio
 
 from daemon.identifiers import now_ms
 from daemon.model import Finished, Outcome
-from daemon.persistence import queries, recovery, recovery_queries
+from daemon.persistence import deletion, queries, recovery, recovery_queries
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
 from daemon.persistence.commands import (
     CancelRecovery,
+    ForgetRecoveries,
     Ping,
     RecoveryStep,
     Redeliver,
@@ -27,6 +28,7 @@ from daemon.persistence.commands import (
 )
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
+from daemon.persistence.expiry import Place
 from daemon.persistence.queries import DeliveryFilter
 from daemon.persistence.recovery_queries import Scope
 from daemon.persistence.recovery_steps import MOST_WAITING
@@ -403,3 +405,35 @@ def fill(db: sqlite3.Connection, count: int) -> None:
         (count,),
     )
     db.execute("COMMIT")
+
+
+async def test_retention_deletes_no_event_whose_redelivery_is_not_counted_yet(path: Path) -> None:
+    async with running(path) as store:
+        scene = await down(store, 1)
+        job = await scene.start()
+        await scene.until(job, lambda seen: seen.redelivered == 1)
+    with closing(open_writer(path)) as db:
+        db.execute("UPDATE deliveries SET status = 'succeeded', finished = 2000 WHERE status = 'pending'")
+        before, *_ = deletion.window(db, Place(), 10, 10)[::-1]
+        execute(db, [RecoveryStep(job.seq, scene.webhook.seq)], now_ms(), Limits(), Backlog())
+        after, *_ = deletion.window(db, Place(), 10, 10)[::-1]
+        assert (before.finished, after.finished) == (None, 2000)
+        found = recovery_queries.recovery(db, job.id, None)
+        assert found is not None
+        assert (found.status, found.succeeded) == ("completed", 1)
+
+
+async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_before(path: Path) -> None:
+    async with running(path) as store:
+        scene = await down(store, 2)
+        ended = await scene.run(await scene.start())
+        await store.publish(scene.tenant)
+    with closing(open_writer(path)) as db:
+        later = now_ms() + 2 * 86_400_000
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        assert recovery_queries.recovery(db, ended.id, None) == ended
+        db.execute("DELETE FROM deliveries WHERE redelivery_of IS NULL AND status = 'failed'")
+        execute(db, [ForgetRecoveries()], now_ms(), Limits(), Backlog())
+        assert recovery_queries.recovery(db, ended.id, None) == ended
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        assert recovery_queries.recovery(db, ended.id, None) is None
