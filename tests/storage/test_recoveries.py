@@ -437,3 +437,18 @@ async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_be
         assert recovery_queries.recovery(db, ended.id, None) == ended
         execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
         assert recovery_queries.recovery(db, ended.id, None) is None
+
+
+async def test_one_that_fails_again_before_its_next_failed_delivery_is_met_is_not_redelivered_for_that(
+    store: Store,
+) -> None:
+    scene = await down(store, MOST_WAITING)
+    for delivery in await store.actor.read(queries.deliveries, DeliveryFilter(), None, None):
+        await store.actor.execute(Redeliver(None, delivery.id), PATIENCE)
+    while await scene.deliver(ends=failed):
+        pass
+    job = await scene.start()
+    while (await scene.look(job)).status == "running":
+        await scene.deliver(ends=failed)
+    seen = await scene.look(job)
+    assert (seen.examined, seen.redelivered, seen.failed) == (2 * MOST_WAITING, MOST_WAITING, MOST_WAITING)
