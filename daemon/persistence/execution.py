@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from daemon.persistence import administration, recovery_ends, recovery_start, recovery_steps, webhooks
+from daemon.persistence import (
+    administration,
+    recovery_ends,
+    recovery_start,
+    recovery_steps,
+    signing_secrets,
+    webhooks,
+)
 from daemon.persistence.commands import (
     CancelRecovery,
     Command,
@@ -24,6 +31,7 @@ from daemon.persistence.commands import (
     Redeliver,
     RemoveTenant,
     RevokeToken,
+    RotateSecret,
     StartRecovery,
     UpdateTenant,
     UpdateWebhook,
@@ -71,6 +79,7 @@ _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effe
     CreateWebhook: webhooks.create_webhook,
     UpdateWebhook: webhooks.update_webhook,
     DeleteWebhook: webhooks.delete_webhook,
+    RotateSecret: signing_secrets.rotate,
     Redeliver: webhooks.redeliver,
     Ping: webhooks.ping,
     RecoveryStep: recovery_steps.step,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from daemon.persistence.recovery_tables import RECOVERIES
 from daemon.persistence.transaction import transaction
 
 if TYPE_CHECKING:
@@ -77,34 +78,9 @@ def _fan_outs(database: Database) -> None:
     )
 
 
-# Of the indexes the first is what a recovery walks along; every delivery but the first of an event to a webhook is in
-# the second, so that it says what became of the event since.
-_INTEGRATORS = """
-CREATE INDEX deliveries_unsuccessful ON deliveries (webhook, created, seq, status)
-    WHERE status IN ('failed', 'interrupted');
-CREATE INDEX deliveries_again ON deliveries (event, webhook) WHERE redelivery_of IS NOT NULL;
-CREATE TABLE recoveries (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant INTEGER, webhook INTEGER,
-    since INTEGER NOT NULL, until INTEGER NOT NULL, statuses TEXT NOT NULL, last_delivery INTEGER NOT NULL,
-    status TEXT NOT NULL, reason TEXT, created INTEGER NOT NULL, finished INTEGER, next_webhook INTEGER, total INTEGER,
-    examined INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0, redelivered INTEGER NOT NULL DEFAULT 0,
-    succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, interrupted INTEGER NOT NULL DEFAULT 0,
-    cancelled INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX recoveries_tenant ON recoveries (tenant, seq);
-CREATE INDEX recoveries_running ON recoveries (webhook) WHERE finished IS NULL;
-CREATE TABLE recovery_lanes (
-    recovery INTEGER NOT NULL, webhook INTEGER NOT NULL, position_created INTEGER NOT NULL,
-    position_delivery INTEGER NOT NULL DEFAULT 0, ended INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (recovery, webhook)) WITHOUT ROWID;
-CREATE INDEX recovery_lanes_webhook ON recovery_lanes (webhook);
-CREATE TABLE recovery_deliveries (
-    delivery INTEGER PRIMARY KEY, recovery INTEGER NOT NULL, webhook INTEGER NOT NULL);
-CREATE INDEX recovery_deliveries_lane ON recovery_deliveries (webhook, recovery)
-"""
-
-
 def _integrators(database: Database) -> None:
-    for statement in _INTEGRATORS.split(";\n"):
+    database.conn.execute("CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL")
+    for statement in RECOVERIES.split(";\n"):
         database.conn.execute(statement)
 
 

@@ -70,6 +70,7 @@ def test_only_routes_without_a_body_leave_it_unread() -> None:
     assert {route.name for route in ROUTES if route.body is not NO_BODY} == {
         "createWebhook", "updateWebhook", "publishEvents", "createTenant", "updateTenant", "createToken",
         "recoverWebhook", "recoverAll",
+        "rotateWebhookSecret",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from daemon.front_end.routes import (
     observation,
     pages,
     recoveries,
+    signing_secrets,
     status,
     tenants,
     tokens,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ROUTES: tuple[AnyRoute, ...] = (
     *webhooks.ROUTES,
+    *signing_secrets.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
     *recoveries.ROUTES,
