@@ -14,7 +14,7 @@ Row = tuple[Any, ...]
 TENANT = "t.seq, t.id, t.name, t.active, t.created"
 TOKEN = "k.id, k.tenant, k.name, k.permissions, k.created, k.expires, k.digest"
 WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created, w.updated, w.last_delivered,
-    w.delivery_attempts, w.last_delivery"""
+    w.delivery_attempts, w.last_delivery, w.headers, w.timeout, w.max_concurrent"""
 EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload"
 # A row that a deactivation has cancelled shows it at once, long before a sweep rewrites it.
 STATUS = "CASE WHEN d.status = 'pending' AND d.seq <= w.cancelled_through THEN 'cancelled' ELSE d.status END"
@@ -26,6 +26,7 @@ DELIVERY_TABLES = "deliveries d CROSS JOIN webhooks w ON w.seq = d.webhook CROSS
 _strings = msgspec.json.Decoder(tuple[str, ...])
 _permissions = msgspec.json.Decoder(tuple[Permission, ...])
 _last = msgspec.json.Decoder(LastDelivery)
+_headers = msgspec.json.Decoder(dict[str, str])
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
@@ -60,7 +61,8 @@ def token(row: Row) -> Token:
 
 
 def webhook(row: Row) -> Webhook:
-    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last = row
+    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last, *own = row
+    headers, timeout, max_concurrent = own
     last_delivery = None if last is None else _last.decode(last)
     return Webhook(
         seq,
@@ -75,6 +77,9 @@ def webhook(row: Row) -> Webhook:
         last_delivered,
         attempts,
         last_delivery,
+        {} if headers is None else _headers.decode(headers),
+        timeout,
+        max_concurrent,
     )
 
 

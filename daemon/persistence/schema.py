@@ -76,7 +76,19 @@ def _fan_outs(database: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs)
+_INTEGRATORS = """
+ALTER TABLE webhooks ADD COLUMN headers TEXT;
+ALTER TABLE webhooks ADD COLUMN timeout REAL;
+ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;
+"""
+
+
+def _integrators(database: Database) -> None:
+    for statement in _INTEGRATORS.split(";\n"):
+        database.conn.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs, _integrators)
 
 
 class NewerDatabase(Exception):
