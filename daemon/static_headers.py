@@ -17,13 +17,39 @@ HIDDEN: Final = "***"
 
 # What frames the message or says who sends it is ours, what traces it the publisher's, where it came from the proxies'.
 _RESERVED: Final = frozenset(
-    "host connection transfer-encoding te trailer upgrade keep-alive user-agent accept-encoding expect date via "
-    "forwarded x-real-ip max-forwards http2-settings traceparent tracestate baggage".split()
+    [
+        "host",
+        "connection",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "keep-alive",
+        "user-agent",
+        "accept-encoding",
+        "expect",
+        "date",
+        "via",
+        "forwarded",
+        "x-real-ip",
+        "max-forwards",
+        "http2-settings",
+        "traceparent",
+        "tracestate",
+        "baggage",
+    ]
 )
 _RESERVED_PREFIXES: Final = ("content-", "proxy-", "webhook-", "x-forwarded-")
 # By these a cloud's metadata service, or a framework, would be talked into what a plain POST is never let do.
 _RISKY: Final = frozenset(
-    "metadata metadata-flavor x-google-metadata-request x-http-method x-http-method-override x-method-override".split()
+    [
+        "metadata",
+        "metadata-flavor",
+        "x-google-metadata-request",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    ]
 )
 _RISKY_PREFIXES: Final = ("x-aws-ec2-metadata-",)
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -33,9 +59,7 @@ _VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
 def is_reserved(name: str) -> bool:
     """Whether the name, in any case, is not a webhook's to set."""
     key = name.lower()
-    return (
-        key in _RESERVED or key in _RISKY or key.startswith(_RESERVED_PREFIXES) or key.startswith(_RISKY_PREFIXES)
-    )
+    return key in _RESERVED or key in _RISKY or key.startswith(_RESERVED_PREFIXES) or key.startswith(_RISKY_PREFIXES)
 
 
 def reserved_names() -> str:
@@ -73,9 +97,7 @@ def faults(wanted: Mapping[str, str], stored: Mapping[str, str]) -> Iterator[tup
 def restored(wanted: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
     """What is to be stored: names in lower case, hidden values as they are stored. Raises KeyError for one that is not,
     ValueError if that makes it too large."""
-    headers = {
-        name.lower(): stored[name.lower()] if value == HIDDEN else value for name, value in wanted.items()
-    }
+    headers = {name.lower(): stored[name.lower()] if value == HIDDEN else value for name, value in wanted.items()}
     if sum(map(len, (*headers, *headers.values()))) > MOST_BYTES:
         raise ValueError("more than may be sent")
     return headers

@@ -103,9 +103,7 @@ class _Found(NamedTuple):
 
 _seqs = msgspec.json.Decoder(frozenset[int])
 _pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, int, int]])
-_endpoints = msgspec.json.Decoder(
-    list[tuple[int, str, str, str, list[str], str | None, float | None, int | None, int]]
-)
+_endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str], str | None, float | None, int | None, int]])
 
 
 def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, effects: Effects) -> list[Progressed]:

@@ -25,12 +25,14 @@ from daemon.front_end.views import (
     delivery_view,
     webhook_view,
 )
+from daemon.front_end.webhook_options import Headers, MaxConcurrent, Timeout, culprits
 from daemon.operations.logs import get_logger
 from daemon.persistence import queries
 from daemon.persistence.commands import CreateWebhook, DeleteWebhook, Ping, UpdateWebhook
+from daemon.static_headers import restored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from daemon.front_end.routing import House
     from daemon.model import Webhook
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 SECRET_BYTES = 32
+_CLEARABLE = ("name", "headers", "timeout", "max_concurrent")
 
 Name = Annotated[str, Meta(max_length=255)]
 ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
@@ -61,15 +64,28 @@ class NewWebhook(_Submitted, frozen=True, kw_only=True):
     name: Name | None = None
     events: list[str] | None = None
     active: bool | None = None
+    headers: Headers | None = None
+    timeout: Timeout | None = None
+    max_concurrent: MaxConcurrent | None = None
+
+    def __repr__(self) -> str:
+        return "NewWebhook()"
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
-    """Changes to what is given; null stands for left out, but `name: null` clears the name."""
+    """Changes to what is given; null stands for left out, but `name`, `headers`, `timeout` and `maxConcurrent` are
+    cleared by it. `headers` replaces all that there are."""
 
     url: str | None = None
     name: Name | UnsetType | None = UNSET
     events: list[str] | None = None
     active: bool | None = None
+    headers: Headers | UnsetType | None = UNSET
+    timeout: Timeout | UnsetType | None = UNSET
+    max_concurrent: MaxConcurrent | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        return "WebhookChanges()"
 
 
 class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
@@ -83,7 +99,7 @@ async def find_webhook(finder: Finder) -> Webhook:
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
-    _check(body.url, body.events)
+    _check(call.house, body, {})
     _check_address(call.house, body.url, tenant.id)
     secret = secrets.token_bytes(SECRET_BYTES)
     command = CreateWebhook(
@@ -93,6 +109,9 @@ async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
         events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
         active=body.active is not False,
         secret=secret,
+        headers=restored(body.headers or {}, {}),
+        timeout=body.timeout,
+        max_concurrent=body.max_concurrent,
     )
     webhook = await call.house.execute(command)
     log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
@@ -117,13 +136,12 @@ async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
 
 async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
     webhook, body = call.object, call.body
-    _check(body.url, body.events)
+    _check(call.house, body, webhook.headers)
     tenant = found(call.house.store.registry.tenant(webhook.tenant))
     if body.url is not None:
         _check_address(call.house, body.url, tenant.id)
     changed = [name for name in ("url", "events", "active") if getattr(body, name) is not None]
-    if body.name is not UNSET:
-        changed.append("name")
+    changed += [field for field in _CLEARABLE if getattr(body, field) is not UNSET]
     if changed:
         command = UpdateWebhook(
             tenant=call.owner,
@@ -132,6 +150,9 @@ async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
             name=body.name,
             events=UNSET if body.events is None else _merged(body.events),
             active=UNSET if body.active is None else body.active,
+            headers=body.headers if body.headers is UNSET else body.headers or {},
+            timeout=body.timeout,
+            max_concurrent=body.max_concurrent,
         )
         webhook = await call.house.execute(command)
         log.info("webhook.updated", tenant=tenant.id, webhook=webhook.id, active=webhook.active, changed=changed)
@@ -152,8 +173,9 @@ async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
 
-def _check(url: str | None, events: Sequence[str] | None) -> None:
-    """Raises Problem `invalid` with every culprit."""
+def _check(house: House, body: NewWebhook | WebhookChanges, stored: Mapping[str, str]) -> None:
+    """`stored`: the webhook's headers until now. Raises Problem `invalid` with every culprit."""
+    url, events = body.url, body.events
     errors: list[Culprit] = []
     if url is not None:
         try:
@@ -166,6 +188,7 @@ def _check(url: str | None, events: Sequence[str] | None) -> None:
     unknown = (index for index, name in enumerate(events or ()) if name not in SUBSCRIBABLE)
     for index in islice(unknown, MOST_ERRORS):
         errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
+    errors += culprits(body, stored, house.settings.delivery.max_concurrent_per_webhook)
     if errors:
         raise invalid(errors)
 
