@@ -17,39 +17,15 @@ HIDDEN: Final = "***"
 
 # What frames the message or says who sends it is ours, what traces it the publisher's, where it came from the proxies'.
 _RESERVED: Final = frozenset(
-    [
-        "host",
-        "connection",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        "keep-alive",
-        "user-agent",
-        "accept-encoding",
-        "expect",
-        "date",
-        "via",
-        "forwarded",
-        "x-real-ip",
-        "max-forwards",
-        "http2-settings",
-        "traceparent",
-        "tracestate",
-        "baggage",
-    ]
+    ("host", "connection", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "expect", "http2-settings")
+    + ("user-agent", "accept-encoding", "date", "via", "forwarded", "x-real-ip", "max-forwards")
+    + ("traceparent", "tracestate", "baggage")
 )
 _RESERVED_PREFIXES: Final = ("content-", "proxy-", "webhook-", "x-forwarded-")
 # By these a cloud's metadata service, or a framework, would be talked into what a plain POST is never let do.
 _RISKY: Final = frozenset(
-    [
-        "metadata",
-        "metadata-flavor",
-        "x-google-metadata-request",
-        "x-http-method",
-        "x-http-method-override",
-        "x-method-override",
-    ]
+    ("metadata", "metadata-flavor", "x-google-metadata-request")
+    + ("x-http-method", "x-http-method-override", "x-method-override")
 )
 _RISKY_PREFIXES: Final = ("x-aws-ec2-metadata-",)
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -8,6 +8,7 @@ import click
 
 from daemon.cli.identifiers import ID, path
 from daemon.cli.options import client_command, given, list_options, list_query, present, tenant_option
+from daemon.cli.webhook_options import chosen, options_of_its_own
 
 if TYPE_CHECKING:
     from daemon.cli.client import Api
@@ -62,6 +63,7 @@ def get_webhook(api: Api, output: Output, webhook: str) -> None:
     "--event", "events", multiple=True, help="An event it wants; repeatable.  [default: onboard.session.completed]"
 )
 @click.option("--inactive", is_flag=True, help="Register it without sending to it yet.")
+@options_of_its_own
 @tenant_option
 @client_command
 def create_webhook(
@@ -72,13 +74,14 @@ def create_webhook(
     events: tuple[str, ...],
     inactive: bool,
     tenant: str | None,
+    **own: object,
 ) -> None:
     """Register ENDPOINT, the URL to send to. The answer alone shows its signing secret: keep it then.
 
     \b
     tenant-webhooks webhooks create https://yourapp.com/webhooks --name Production
     """
-    document = given(url=endpoint, name=name, events=events, active=False if inactive else None)
+    document = given(url=endpoint, name=name, events=events, active=False if inactive else None) | chosen(**own)
     output.record(api.send("POST", path("webhooks"), params=present(tenant=tenant), document=document))
     output.note("Keep the secret now: it is not shown again.")
 
@@ -91,6 +94,7 @@ def create_webhook(
 @click.option(
     "--active/--inactive", default=None, help="Whether events are sent to it; --active revives a deleted one."
 )
+@options_of_its_own
 @client_command
 def update_webhook(
     api: Api,
@@ -100,17 +104,21 @@ def update_webhook(
     name: str | None,
     events: tuple[str, ...],
     active: bool | None,
+    **own: object,
 ) -> None:
     """Change a webhook; the next published event is sent accordingly.
 
     \b
     tenant-webhooks webhooks update w1X2y3Z4 --endpoint https://yourapp.com/v2/webhooks
     """
-    changes = given(url=endpoint, name=name, events=events, active=active)
+    changes = given(url=endpoint, name=name, events=events, active=active) | chosen(**own)
     if name == "":
         changes["name"] = None
     if not changes:
-        raise click.UsageError("Nothing to change: give --endpoint, --name, --event, --active or --inactive.")
+        raise click.UsageError(
+            "Nothing to change: give --endpoint, --name, --event, --active or --inactive, --header-file, --timeout or "
+            "--max-concurrent."
+        )
     output.record(api.send("PATCH", path("webhooks", webhook), document=changes))
 
 

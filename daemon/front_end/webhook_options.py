@@ -18,8 +18,8 @@ Headers = Annotated[
     dict[str, str],
     Meta(
         description=f"At most {MOST} headers with {MOST_BYTES} bytes in all, sent with "
-        f"each delivery beside ours. The values are secrets: they are shown as {HIDDEN}, and {HIDDEN} keeps the stored one. "
-        f"Reserved are {reserved_names()}.",
+        f"each delivery beside ours. The values are secrets: they are shown as {HIDDEN}, and {HIDDEN} keeps the stored "
+        f"one. Reserved are {reserved_names()}.",
         examples=[{"authorization": "Bearer s3cret"}],
     ),
 ]
@@ -48,7 +48,8 @@ class Submitted(Protocol):
 
 
 def culprits(body: Submitted, stored: Mapping[str, str], most: int) -> Iterator[Culprit]:
-    """What is wrong beyond the types. `stored`: the webhook's headers until now, `most`: the largest limit of attempts."""
+    """What is wrong beyond the types. `stored`: the webhook's headers until now, `most`: what
+    `maxConcurrent` may be."""
     if body.headers:
         for name, fault in islice(faults(body.headers, stored), MOST_ERRORS):
             yield Culprit(fault, pointer="/headers" if name is None else f"/headers/{escape(name)}")
