@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,18 +17,16 @@ DEFAULT = "default"
 _MOST_BYTES = 64 * 1024
 
 
-class OrDefault(click.ParamType):
+class _OrDefault(click.ParamType[float | str]):
     """A number, or `default` to go back to what the daemon is set to."""
 
-    def __init__(self, number: click.ParamType) -> None:
-        self.name = f"{number.name}|{DEFAULT}"
+    name = f"number|{DEFAULT}"
+
+    def __init__(self, number: click.ParamType[Any, Any]) -> None:
         self._number = number
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         return DEFAULT if value == DEFAULT else self._number.convert(value, param, ctx)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"N|{DEFAULT}"
 
 
 def options_of_its_own(command: Wrapped) -> Wrapped:
@@ -36,11 +34,15 @@ def options_of_its_own(command: Wrapped) -> Wrapped:
     for option in (
         click.option(
             "--max-concurrent",
-            type=OrDefault(click.IntRange(min=1)),
+            metavar=f"N|{DEFAULT}",
+            type=_OrDefault(click.IntRange(min=1)),
             help="Attempts at a time; 1: one after the other, in the order of acceptance.",
         ),
         click.option(
-            "--timeout", type=OrDefault(click.FloatRange(1, 30)), help="Seconds that one attempt may take, 1 to 30."
+            "--timeout",
+            metavar=f"SECONDS|{DEFAULT}",
+            type=_OrDefault(click.FloatRange(1, 30)),
+            help="Seconds that one attempt may take, 1 to 30.",
         ),
         click.option(
             "--header-file",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from daemon.front_end.operator_token import OperatorToken
-from daemon.front_end.views import created_token, created_webhook
+from daemon.front_end.routes.webhooks import NewWebhook, WebhookChanges
+from daemon.front_end.views import created_token, created_webhook, webhook_view
 from daemon.model import Endpoint, Token, Webhook
-from daemon.persistence.commands import CreateWebhook
+from daemon.persistence.commands import CreateWebhook, UpdateWebhook
 
 SECRET = "c2VjcmV0"
 RAW = SECRET.encode()
-_WEBHOOK = Webhook(1, "w0000001", 1, "https://example.com/", None, (), True, 0, 0, None, 0, None)
+_OWN = {"authorization": SECRET}
+_WEBHOOK = Webhook(1, "w0000001", 1, "https://example.com/", None, (), True, 0, 0, None, 0, None, _OWN)
 _TOKEN = Token("tok_1", 1, None, (), 0, None, RAW)
 
 
@@ -19,9 +21,15 @@ _TOKEN = Token("tok_1", 1, None, (), 0, None, RAW)
     "record",
     [
         CreateWebhook(1, "https://example.com/", None, (), True, RAW),
+        CreateWebhook(1, "https://example.com/", None, (), True, b"", _OWN),
+        UpdateWebhook(1, "w0000001", headers=_OWN),
+        NewWebhook(url="https://example.com/", headers=_OWN),
+        WebhookChanges(headers=_OWN),
+        _WEBHOOK,
+        webhook_view(_WEBHOOK),
         created_webhook(_WEBHOOK, SECRET),
         created_token(_TOKEN, SECRET),
-        Endpoint(1, "w0000001", "acme", "https://example.com/", (RAW,)),
+        Endpoint(1, "w0000001", "acme", "https://example.com/", (RAW,), SECRET),
         _TOKEN,
         OperatorToken(RAW),
     ],
