@@ -169,7 +169,7 @@ class WorkMachine(RuleBasedStateMachine):
                 self.end(delivery, postponed=False)
             self.work.probe()
             self.work.look(self.now, self.per_tenant)
-            self.claims, self.answers = self.work.plan(3), []
+            self.claims, self.answers, self.sending = self.work.plan(3), [], Counter()
             if not self.claims and self.work.turn < inf:
                 self.now = self.work.turn
             elif not self.claims:
