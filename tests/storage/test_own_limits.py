@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
 
 from daemon.persistence import fan_out, publishing, queries
+from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
-from daemon.persistence.commands import Bound, Claim, Ping, Progress, Progressed, Redeliver, UpdateWebhook
+from daemon.persistence.commands import (
+    Bound,
+    Claim,
+    Command,
+    FanOut,
+    Ping,
+    Progress,
+    Progressed,
+    Publish,
+    Redeliver,
+    UpdateWebhook,
+)
 from daemon.persistence.database import open_writer
+from daemon.persistence.execution import execute
 from daemon.persistence.recovery import recover
 from daemon.refusals import Conflict
+from daemon.settings import Limits
 from daemon.static_headers import HIDDEN
-from tests.storage.stores import PATIENCE, Store, failed, running, succeeded
+from tests.storage.stores import PATIENCE, Store, failed, new_event, running, succeeded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,22 +133,51 @@ async def test_what_was_under_way_at_a_crash_takes_no_slot_and_the_rest_keeps_it
 
 
 async def test_in_order_what_is_promised_comes_before_what_was_accepted_after_the_promise(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (fan_out, publishing):
+        monkeypatch.setattr(module, "AT_ONCE", 2)
+    async with running(path) as store:
+        acme = await store.tenant()
+        webhook = await limited(store, acme, 1)
+    with closing(open_writer(path)) as db:
+
+        def carried_out(command: Command[Any]) -> Any:
+            (answer,) = execute(db, [command], 1000, Limits(), Backlog()).answers
+            return answer
+
+        begun = carried_out(Publish([new_event(acme) for _ in range(4)], batch=True))
+        ping = carried_out(Ping(acme.seq, webhook.id))
+        order: list[Claimed] = []
+        ended: list[Finished] = []
+
+        def claimed_in_turn() -> int:
+            found = carried_out(Progress(acme.seq, ended, [], [Claim(webhook.seq, 16)])).claimed
+            order.extend(found)
+            ended[:] = [succeeded(delivery) for delivery in found]
+            return len(found)
+
+        assert claimed_in_turn() == 0, "it was accepted after what is not there yet"
+        assert carried_out(FanOut(begun.fan_out)) is False
+        assert [claimed_in_turn() for _ in range(3)] == [1, 1, 0]
+        assert carried_out(FanOut(begun.fan_out)) is True
+        assert [claimed_in_turn() for _ in range(4)] == [1, 1, 1, 0]
+    assert [delivery.seq for delivery in order] == sorted(delivery.seq for delivery in order)
+    assert order[-1].id == ping.id
+
+
+async def test_in_order_what_waited_for_a_promise_is_offered_when_that_is_kept(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (fan_out, publishing):
         monkeypatch.setattr(module, "AT_ONCE", 2)
     acme = await store.tenant()
-    webhook = await limited(store, acme, 1)
-    order: list[Claimed] = []
-    ended: list[Finished] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.publish, acme, 9)
-        await store.actor.execute(Ping(acme.seq, webhook.id), PATIENCE)
-        while len(order) < 10:
-            claimed = (await step(store, webhook, 16, *ended)).claimed
-            order += claimed
-            ended = [succeeded(delivery) for delivery in claimed]
-    assert [delivery.seq for delivery in order] == sorted(delivery.seq for delivery in order)
+    webhook, other = await limited(store, acme, 1), await store.webhook(acme)
+    await store.actor.execute(UpdateWebhook(acme.seq, webhook.id, events=("first",)), PATIENCE)
+    events = [new_event(acme, type="first"), *(new_event(acme) for _ in range(8))]
+    await store.actor.execute(Publish(events, batch=True), PATIENCE)
+    assert store.offers[0] == {acme.seq: {webhook.seq: 1, other.seq: 1}}
+    assert store.offers[-1] == {acme.seq: {webhook.seq: 1, other.seq: 1}}
 
 
 async def test_headers_are_kept_by_a_hidden_value_replaced_by_others_and_gone_when_left_out(store: Store) -> None:

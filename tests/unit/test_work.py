@@ -279,6 +279,19 @@ def test_work_offered_while_an_empty_claim_was_under_way_keeps_its_mark() -> Non
     assert planned(work, 64) == [Claim(1, 2)]
 
 
+def test_a_claim_that_a_webhooks_own_limit_cut_short_proves_nothing() -> None:
+    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
+    work.add(1, 3)
+    (claim,) = planned(work, 1)
+    work.settle(claim, 1)
+    work.begin(1, 0, 0.0)
+    (claim,) = planned(work, 64)
+    work.settle(claim, 0, Bound(1, 0))
+    assert work.claimable == 0
+    work.end(1, 0, 0.0, attempted=True)
+    assert planned(work, 64) == [Claim(1, 1)]
+
+
 def test_prompt_webhooks_may_use_every_slot() -> None:
     work = Work(per_webhook=16, per_tenant=64, verdicts=known(prompt=range(4)), pace=Pace(2048))
     for webhook in range(4):
