@@ -77,6 +77,7 @@ def _fan_outs(database: Database) -> None:
 
 
 _INTEGRATORS = """
+CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
 ALTER TABLE webhooks ADD COLUMN headers TEXT;
 ALTER TABLE webhooks ADD COLUMN timeout REAL;
 ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;

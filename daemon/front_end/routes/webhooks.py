@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +15,7 @@ from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
+from daemon.front_end.signing_keys import OwnSecret, key_of
 from daemon.front_end.views import (
     CreatedWebhook,
     DeliveryView,
@@ -39,12 +39,17 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-SECRET_BYTES = 32
 _CLEARABLE = ("name", "headers", "timeout", "max_concurrent")
 
 Name = Annotated[str, Meta(max_length=255)]
 ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
 """Accepted and ignored, whatever it is: what GET shows may be sent back."""
+
+
+IgnoredSecret = Annotated[
+    ReadOnly,
+    Meta(description="Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
+]
 
 
 class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -54,22 +59,23 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     last_delivered: ReadOnly = UNSET
     delivery_attempts: ReadOnly = UNSET
     last_delivery: ReadOnly = UNSET
-    secret: ReadOnly = UNSET
 
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out."""
+    """A registration; null stands for left out. The answer to one, sent again, makes another webhook that is signed
+    with the same secret."""
 
     url: str
     name: Name | None = None
     events: list[str] | None = None
     active: bool | None = None
+    secret: OwnSecret | None = None
     headers: Headers | None = None
     timeout: Timeout | None = None
     max_concurrent: MaxConcurrent | None = None
 
     def __repr__(self) -> str:
-        return "NewWebhook()"
+        return f"NewWebhook({self.url!r})"
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
@@ -80,6 +86,7 @@ class WebhookChanges(_Submitted, frozen=True, kw_only=True):
     name: Name | UnsetType | None = UNSET
     events: list[str] | None = None
     active: bool | None = None
+    secret: IgnoredSecret = UNSET
     headers: Headers | UnsetType | None = UNSET
     timeout: Timeout | UnsetType | None = UNSET
     max_concurrent: MaxConcurrent | UnsetType | None = UNSET
@@ -101,21 +108,21 @@ async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
     _check(call.house, body, {})
     _check_address(call.house, body.url, tenant.id)
-    secret = secrets.token_bytes(SECRET_BYTES)
+    key = key_of(body.secret)
     command = CreateWebhook(
         tenant=tenant.seq,
         url=body.url,
         name=body.name,
         events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
         active=body.active is not False,
-        secret=secret,
+        secret=key,
         headers=restored(body.headers or {}, {}),
         timeout=body.timeout,
         max_concurrent=body.max_concurrent,
     )
     webhook = await call.house.execute(command)
     log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
-    view = created_webhook(webhook, format_secret(secret))
+    view = created_webhook(webhook, format_secret(key))
     return reply(view, 201, Location=f"/v1/webhooks/{webhook.id}")
 
 
