@@ -59,7 +59,7 @@ def publish(api: Api, output: Output, file: BinaryIO, tenant: str | None, idempo
 @client_command
 def get_event(api: Api, output: Output, event: str) -> None:
     """One event: its payload as sent, and its deliveries."""
-    output.record(api.get(path("events", event)), {"deliveries": COLUMNS})
+    output.record(api.get(path("events", event)), {"deliveries": COLUMNS}, ("payload",))
 
 
 def _checked(key: str) -> str:

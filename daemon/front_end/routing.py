@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
     from daemon.egress.policy import AddressPolicy
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
@@ -54,6 +55,7 @@ class House:
     roles: frozenset[Role]
     shares: Shares
     reads: FairReads
+    event_types: Catalogue
     rates: RateLimit
 
     async def execute(self, command: Command[R]) -> R:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from daemon.front_end.routes import (
     deliveries,
+    event_types,
     events,
     observation,
     pages,
@@ -24,6 +25,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *signing_secrets.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
+    *event_types.ROUTES,
     *tenants.ROUTES,
     *tokens.ROUTES,
     *status.ROUTES,

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from daemon.delivery.signing import format_secret
 from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
-from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
+from daemon.events import SESSION_COMPLETED
 from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
@@ -32,7 +32,7 @@ from daemon.persistence.commands import CreateWebhook, DeleteWebhook, Ping, Upda
 from daemon.static_headers import restored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from daemon.front_end.routing import House
     from daemon.model import Webhook
@@ -60,6 +60,9 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     delivery_attempts: ReadOnly = UNSET
     last_delivery: ReadOnly = UNSET
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
     """A registration; null stands for left out. The answer to one, sent again, makes another webhook that is signed
@@ -73,9 +76,6 @@ class NewWebhook(_Submitted, frozen=True, kw_only=True):
     headers: Headers | None = None
     timeout: Timeout | None = None
     max_concurrent: MaxConcurrent | None = None
-
-    def __repr__(self) -> str:
-        return f"NewWebhook({self.url!r})"
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
@@ -91,9 +91,6 @@ class WebhookChanges(_Submitted, frozen=True, kw_only=True):
     timeout: Timeout | UnsetType | None = UNSET
     max_concurrent: MaxConcurrent | UnsetType | None = UNSET
 
-    def __repr__(self) -> str:
-        return "WebhookChanges()"
-
 
 class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
     active: Literal["true", "false"] | None = None
@@ -106,7 +103,7 @@ async def find_webhook(finder: Finder) -> Webhook:
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
-    _check(call.house, body, {})
+    _check(call.house, body, None)
     _check_address(call.house, body.url, tenant.id)
     key = key_of(body.secret)
     command = CreateWebhook(
@@ -143,7 +140,7 @@ async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
 
 async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
     webhook, body = call.object, call.body
-    _check(call.house, body, webhook.headers)
+    _check(call.house, body, webhook)
     tenant = found(call.house.store.registry.tenant(webhook.tenant))
     if body.url is not None:
         _check_address(call.house, body.url, tenant.id)
@@ -180,9 +177,11 @@ async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
 
-def _check(house: House, body: NewWebhook | WebhookChanges, stored: Mapping[str, str]) -> None:
-    """`stored`: the webhook's headers until now. Raises Problem `invalid` with every culprit."""
+def _check(house: House, body: NewWebhook | WebhookChanges, before: Webhook | None) -> None:
+    """The webhook's events `before` may stay although they are in no configuration any more: what GET shows may be sent
+    back. Raises Problem `invalid` with every culprit."""
     url, events = body.url, body.events
+    named, stored = (before.events, before.headers) if before else ((), {})
     errors: list[Culprit] = []
     if url is not None:
         try:
@@ -191,10 +190,11 @@ def _check(house: House, body: NewWebhook | WebhookChanges, stored: Mapping[str,
             errors.append(Culprit(error.detail, pointer="/url"))
     if events is not None and not events:
         errors.append(Culprit("names no event; name at least one, or leave it out", pointer="/events"))
-    known = ", ".join(sorted(SUBSCRIBABLE))
-    unknown = (index for index, name in enumerate(events or ()) if name not in SUBSCRIBABLE)
+    types = house.event_types
+    unknown = (index for index, name in enumerate(events or ()) if types.get(name) is None and name not in named)
     for index in islice(unknown, MOST_ERRORS):
-        errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
+        detail = f"is not an event to subscribe to; there is {types.known()}"
+        errors.append(Culprit(detail, pointer=f"/events/{index}"))
     errors += culprits(body, stored, house.settings.delivery.max_concurrent_per_webhook)
     if errors:
         raise invalid(errors)
