@@ -78,9 +78,16 @@ def _fan_outs(database: Database) -> None:
     )
 
 
+_INTEGRATORS = """
+CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
+ALTER TABLE webhooks ADD COLUMN headers TEXT;
+ALTER TABLE webhooks ADD COLUMN timeout REAL;
+ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;
+"""
+
+
 def _integrators(database: Database) -> None:
-    database.conn.execute("CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL")
-    for statement in RECOVERIES.split(";\n"):
+    for statement in (_INTEGRATORS + RECOVERIES).split(";\n"):
         database.conn.execute(statement)
 
 
