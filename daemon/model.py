@@ -68,7 +68,8 @@ class LastDelivery(Struct, frozen=True, rename="camel"):
 
 
 class Webhook(Struct, frozen=True):
-    """A registered URL and the event types it wants."""
+    """A registered URL and the event types it wants. `headers` are sent with each attempt, their names in lower case;
+    `timeout` (seconds) and `max_concurrent` are its own, None for what the settings say."""
 
     seq: int
     id: str
@@ -82,6 +83,12 @@ class Webhook(Struct, frozen=True):
     last_delivered: Millis | None
     delivery_attempts: int
     last_delivery: LastDelivery | None
+    headers: dict[str, str] = {}
+    timeout: float | None = None
+    max_concurrent: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Webhook({self.id!r})"
 
 
 class Event(Struct, frozen=True):
@@ -150,16 +157,50 @@ class Delivery(Struct, frozen=True):
     response_body_truncated: bool = False
 
 
+RecoveryStatus = Literal["running", "completed", "cancelled"]
+Recoverable = Literal["failed", "interrupted"]
+
+
+class Recovery(Struct, frozen=True):
+    """A job that redelivers what did not arrive: deliveries created from `since` until before `until`, with one of
+    `statuses`. `tenant` and `webhook` (its id) None: of all. `total`: how many there were to examine when it began,
+    None for very many. Of those `examined`, each was `skipped` or `redelivered`; so many of the latter have ended each
+    way."""
+
+    seq: int
+    id: str
+    tenant: int | None
+    webhook: str | None
+    since: Millis
+    until: Millis
+    statuses: tuple[Recoverable, ...]
+    status: RecoveryStatus
+    reason: str | None
+    created: Millis
+    finished: Millis | None
+    total: int | None
+    examined: int
+    skipped: int
+    redelivered: int
+    succeeded: int
+    failed: int
+    interrupted: int
+    cancelled: int
+
+
 class Endpoint(Struct, frozen=True):
     """What an attempt needs to know of a webhook, as it stood when the delivery was claimed.
 
-    `secrets` sign in this order, the newest first; each is the raw key, not its `whsec_` form."""
+    `secrets` sign in this order, the newest first; each is the raw key, not its `whsec_` form. `headers` is the JSON
+    of the webhook's own; `timeout` in seconds."""
 
     seq: int
     id: str
     tenant: str
     url: str
     secrets: tuple[bytes, ...]
+    headers: str | None = None
+    timeout: float | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.id!r})"

@@ -19,6 +19,7 @@ from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
+from daemon.front_end.rate_limit import RateLimit
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, paths_of, problem_reply
 from daemon.front_end.shares import LARGE, FairReads, Shares
@@ -75,7 +76,7 @@ class Api(Application):
             status = reply.status
         finally:
             self._record(request, asker, status or _unanswered(request), perf_counter() - began, failed)
-        return _response(reply)
+        return _response(reply, {} if asker.rate is None else asker.rate.headers())
 
     async def _reply(self, request: Request, asker: Asker) -> Reply:
         try:
@@ -139,8 +140,9 @@ def create_app(
     through."""
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
-    types = Catalogue(settings.events)
-    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store), types, tuple(routes))
+    types, rates = Catalogue(settings.events), RateLimit()
+    reads = FairReads(store)
+    house = House(store, settings, policy, metrics, ready, roles, shares, reads, types, rates, tuple(routes))
     return Api(house, operator)
 
 
@@ -190,8 +192,8 @@ def _state(request: Request) -> Mapping[str, Any]:
     return cast("Mapping[str, Mapping[str, Any]]", request.scope).get("state", {})
 
 
-def _response(reply: Reply) -> TrioResponse:
-    response = TrioResponse(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
+def _response(reply: Reply, rate: Mapping[str, str]) -> TrioResponse:
+    response = TrioResponse(reply.body, reply.status, {**reply.headers, **rate}, content_type=reply.content_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")  # answers hold secrets and other people's affairs
     if not reply.body:

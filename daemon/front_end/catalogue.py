@@ -64,6 +64,17 @@ _KINDS = (
         example="The token lacks the permission manage_webhooks. Use one that has it.",
     ),
     Kind(
+        "rate-limited",
+        429,
+        "Too many requests",
+        "The token has made more requests than limits.requests_per_second and limits.request_burst allow. Nothing was "
+        "stored.",
+        "Wait for the seconds in the header Retry-After. The header RateLimit of every answer says how many requests "
+        "may follow at once (r). Publish events in batches: each is one request.",
+        retry_after=1,
+        example="This token makes too many requests. Wait 1 s; publish events in batches.",
+    ),
+    Kind(
         "not-found",
         404,
         "Not found",

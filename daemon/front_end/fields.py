@@ -24,6 +24,9 @@ EventId = Annotated[
         pattern="^evt_[0-9a-f]{32}$",
     ),
 ]
+RecoveryId = Annotated[
+    str, described("The id of a recovery.", "rec_019a062d9b80c3f1a8e55d0b7f21a4d6", pattern="^rec_[0-9a-f]{32}$")
+]
 TokenId = Annotated[str, described("The id of a token.", "tok_5b1fd2e09c7a4e83", pattern="^tok_[0-9a-f]{16}$")]
 TenantName = Annotated[str, described("The id of a tenant.", "acme", pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 ProblemSlug = Annotated[str, described("The last part of a problem's type.", "not-found", pattern="^[a-z-]+$")]
@@ -50,6 +53,7 @@ IDENTIFIERS: dict[str, Any] = {
     "webhooks": WebhookId,
     "deliveries": DeliveryId,
     "events": EventId,
+    "recoveries": RecoveryId,
     "event-types": EventTypeName,
     "tenants": TenantName,
     "tokens": TokenId,

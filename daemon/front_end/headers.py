@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -24,6 +24,7 @@ IDEMPOTENCY_KEY = Header(
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 )
 LOCATION = Header("Location", "The path of what was made.", "/v1/webhooks/w1X2y3Z4", required=True)
+LOCATION_IF_MADE = replace(LOCATION, required=False)
 RETRY_AFTER = Header(
     "Retry-After", "Seconds after which trying again may help.", 5, {"type": "integer", "minimum": 0}, required=True
 )
@@ -37,6 +38,15 @@ CONTENT_SECURITY_POLICY = Header(
 )
 IF_NONE_MATCH = Header("If-None-Match", "The ETag of the version that you have.", '"3f1a8e55d0b7f21a"')
 
+RATE_LIMIT = Header(
+    "RateLimit",
+    "How many requests may follow at once (r), and in how many seconds one more (t); where tokens are limited.",
+    '"token";r=9;t=1',
+)
+RATE_LIMIT_POLICY = Header(
+    "RateLimit-Policy", "The quota (q) of a window of seconds (w); where tokens are limited.", '"token";q=10;w=1'
+)
+
 OF_EVERY_REQUEST: tuple[Header, ...] = ()
-OF_EVERY_ANSWER: tuple[Header, ...] = ()
+OF_EVERY_ANSWER: tuple[Header, ...] = (RATE_LIMIT, RATE_LIMIT_POLICY)
 """Those of every route's requests and answers, problems too."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
     from daemon.front_end.headers import Header
+    from daemon.front_end.rate_limit import RateLimit
     from daemon.front_end.shares import FairReads, Shares
     from daemon.model import Tenant
     from daemon.operations.health import Readiness
@@ -60,6 +61,7 @@ class House:
     shares: Shares
     reads: FairReads
     event_types: Catalogue
+    rates: RateLimit
     routes: tuple[AnyRoute, ...]
 
     async def execute(self, command: Command[R]) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
@@ -19,6 +19,7 @@ from daemon.front_end.fields import (
 )
 from daemon.instants import rfc3339
 from daemon.model import Delivery, ErrorCode, Event, LastDelivery, Permission, Status, Tenant, Timings, Token, Webhook
+from daemon.static_headers import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +53,22 @@ class WebhookView(View, frozen=True):
     events: Annotated[tuple[str, ...], described("The event types it wants.", ["onboard.session.completed"])]
     active: Annotated[Flag, described("False: nothing is sent to it. A deleted webhook is inactive.")]
     created: Annotated[Second, described("When it was registered.")]
-    updated: Annotated[Second, described("When its url, name, events or active last changed.")]
+    updated: Annotated[Second, described("When it was last changed.")]
     last_delivered: Annotated[Second | None, described("When a delivery last succeeded.", "2025-10-21T11:00:01Z")]
     delivery_attempts: Annotated[int, described("How many attempts failed so far; a success does not lower it.", 0)]
     last_delivery: Annotated[LastDelivery | None, described("The latest attempt, good or bad.")]
+    headers: Annotated[
+        dict[str, str],
+        described(
+            "Sent with each delivery beside ours. The values are secrets and are shown as ***.",
+            {"authorization": "***"},
+        ),
+    ]
+    timeout: Annotated[float | None, described("Seconds that one attempt may take; null: delivery.timeout.", 5.0)]
+    max_concurrent: Annotated[
+        int | None,
+        described("Attempts at a time; 1: in the order of acceptance. null: delivery.max_concurrent_per_webhook.", 1),
+    ]
 
 
 class CreatedWebhook(WebhookView, frozen=True):
@@ -202,11 +215,11 @@ def _instant(at: int | None) -> str | None:
 
 
 def webhook_view(webhook: Webhook) -> WebhookView:
-    return WebhookView(*_webhook_fields(webhook))
+    return WebhookView(**_webhook_fields(webhook))
 
 
 def created_webhook(webhook: Webhook, secret: str) -> CreatedWebhook:
-    return CreatedWebhook(*_webhook_fields(webhook), secret)
+    return CreatedWebhook(**_webhook_fields(webhook), secret=secret)
 
 
 def signing_secret_view(current: SigningSecret, previous: Sequence[SigningSecret], secret: str) -> SigningSecretView:
@@ -222,22 +235,23 @@ def signing_secret_view(current: SigningSecret, previous: Sequence[SigningSecret
     )
 
 
-def _webhook_fields(
-    webhook: Webhook,
-) -> tuple[str, str, str | None, tuple[str, ...], bool, str, str, str | None, int, LastDelivery | None]:
+def _webhook_fields(webhook: Webhook) -> dict[str, Any]:
     last = webhook.last_delivery
-    return (
-        webhook.id,
-        webhook.url,
-        webhook.name,
-        webhook.events,
-        webhook.active,
-        rfc3339(webhook.created, digits=0),
-        rfc3339(webhook.updated, digits=0),
-        None if webhook.last_delivered is None else rfc3339(webhook.last_delivered, digits=0),
-        webhook.delivery_attempts,
-        None if last is None else structs.replace(last, at=f"{last.at[:19]}Z"),
-    )
+    return {
+        "id": webhook.id,
+        "url": webhook.url,
+        "name": webhook.name,
+        "events": webhook.events,
+        "active": webhook.active,
+        "created": rfc3339(webhook.created, digits=0),
+        "updated": rfc3339(webhook.updated, digits=0),
+        "last_delivered": None if webhook.last_delivered is None else rfc3339(webhook.last_delivered, digits=0),
+        "delivery_attempts": webhook.delivery_attempts,
+        "last_delivery": None if last is None else structs.replace(last, at=f"{last.at[:19]}Z"),
+        "headers": hidden(webhook.headers),
+        "timeout": webhook.timeout,
+        "max_concurrent": webhook.max_concurrent,
+    }
 
 
 def delivery_view(delivery: Delivery, *, whole: bool) -> DeliveryView:

@@ -7,15 +7,29 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from daemon.model import Delivery, Event, LastDelivery, Permission, Tenant, Timings, Token, Webhook
+from daemon.model import (
+    Delivery,
+    Event,
+    LastDelivery,
+    Permission,
+    Recoverable,
+    Recovery,
+    Tenant,
+    Timings,
+    Token,
+    Webhook,
+)
 
 Row = tuple[Any, ...]
 
 TENANT = "t.seq, t.id, t.name, t.active, t.created"
 TOKEN = "k.id, k.tenant, k.name, k.permissions, k.created, k.expires, k.digest"
 WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created, w.updated, w.last_delivered,
-    w.delivery_attempts, w.last_delivery"""
+    w.delivery_attempts, w.last_delivery, w.headers, w.timeout, w.max_concurrent"""
 EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload"
+RECOVERY = """r.seq, r.id, r.tenant, (SELECT w.id FROM webhooks w WHERE w.seq = r.webhook), r.since, r.until,
+    r.statuses, r.status, r.reason, r.created, r.finished, r.total, r.examined, r.skipped, r.redelivered, r.succeeded,
+    r.failed, r.interrupted, r.cancelled"""
 # A row that a deactivation has cancelled shows it at once, long before a sweep rewrites it.
 STATUS = "CASE WHEN d.status = 'pending' AND d.seq <= w.cancelled_through THEN 'cancelled' ELSE d.status END"
 DELIVERY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, w.url), {STATUS}, d.created, d.started,
@@ -24,8 +38,10 @@ DELIVERY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, 
 DELIVERY_TABLES = "deliveries d CROSS JOIN webhooks w ON w.seq = d.webhook CROSS JOIN events e ON e.seq = d.event"
 
 _strings = msgspec.json.Decoder(tuple[str, ...])
+_statuses = msgspec.json.Decoder(tuple[Recoverable, ...])
 _permissions = msgspec.json.Decoder(tuple[Permission, ...])
 _last = msgspec.json.Decoder(LastDelivery)
+_headers = msgspec.json.Decoder(dict[str, str])
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
@@ -60,7 +76,8 @@ def token(row: Row) -> Token:
 
 
 def webhook(row: Row) -> Webhook:
-    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last = row
+    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last, *own = row
+    headers, timeout, max_concurrent = own
     last_delivery = None if last is None else _last.decode(last)
     return Webhook(
         seq,
@@ -75,7 +92,16 @@ def webhook(row: Row) -> Webhook:
         last_delivered,
         attempts,
         last_delivery,
+        {} if headers is None else _headers.decode(headers),
+        timeout,
+        max_concurrent,
     )
+
+
+def recovery(row: Row) -> Recovery:
+    values = list(row)
+    values[6] = _statuses.decode(values[6])
+    return Recovery(*values)
 
 
 def event(row: Row) -> Event:

@@ -4,7 +4,8 @@
 high-water mark of a deactivation (`webhooks.cancelled_through`) depends on. `subscriptions` holds active webhooks only,
 so that fan-out is one join. A delivery is in the queue while `finished` is null; its
 `report` is the JSON of a `rows.Report`: what no query asks for costs one value to write, not seven. `fan_outs` has the
-deliveries that are promised but not made yet (`fan_out.py`).
+deliveries that are promised but not made yet (`fan_out.py`); `recovery_lanes` how far each webhook of a recovery has
+got, `recovery_deliveries` what a recovery has made and not counted yet (`recovery_steps.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from daemon.persistence.recovery_tables import RECOVERIES
 from daemon.persistence.transaction import transaction
 
 if TYPE_CHECKING:
@@ -76,8 +78,17 @@ def _fan_outs(database: Database) -> None:
     )
 
 
+_INTEGRATORS = """
+CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
+ALTER TABLE webhooks ADD COLUMN headers TEXT;
+ALTER TABLE webhooks ADD COLUMN timeout REAL;
+ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;
+"""
+
+
 def _integrators(database: Database) -> None:
-    database.conn.execute("CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL")
+    for statement in (_INTEGRATORS + RECOVERIES).split(";\n"):
+        database.conn.execute(statement)
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (_first, _fan_outs, _integrators)

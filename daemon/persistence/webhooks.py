@@ -8,9 +8,10 @@ import msgspec
 
 from daemon.events import PING, ping_payload
 from daemon.identifiers import new_delivery_id, new_event_id, new_webhook_id
-from daemon.persistence import queries
+from daemon.persistence import queries, recovery_ends
 from daemon.persistence.publishing import refuse_if_full
-from daemon.refusals import LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
+from daemon.refusals import Conflict, LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
+from daemon.static_headers import restored
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,9 +37,21 @@ def create_webhook(
     while db.execute("SELECT 1 FROM webhooks WHERE id = ?", (id,)).fetchone():
         id = new_webhook_id()
     cursor = db.execute(
-        """INSERT INTO webhooks (id, tenant, url, name, events, active, created, updated)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        (id, command.tenant, command.url, command.name, _json(command.events), command.active, now, now),
+        """INSERT INTO webhooks (id, tenant, url, name, events, active, created, updated, headers, timeout,
+           max_concurrent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            id,
+            command.tenant,
+            command.url,
+            command.name,
+            _json(command.events),
+            command.active,
+            now,
+            now,
+            _stored(command.headers),
+            command.timeout,
+            command.max_concurrent,
+        ),
     )
     db.execute("INSERT INTO secrets (webhook, created, key) VALUES (?, ?, ?)", (cursor.lastrowid, now, command.secret))
     webhook = _webhook(db, id, command.tenant)
@@ -51,21 +64,26 @@ def update_webhook(
 ) -> Webhook:
     before = _webhook(db, command.id, command.tenant)
     active = before.active if command.active is msgspec.UNSET else command.active
+    headers = before.headers if command.headers is msgspec.UNSET else _restored(command.headers, before)
     if active and not before.active:
         _refuse_one_more(db, before.tenant, limits)
     db.execute(
-        "UPDATE webhooks SET url = ?, name = ?, events = ?, active = ?, updated = ? WHERE seq = ?",
+        """UPDATE webhooks SET url = ?, name = ?, events = ?, active = ?, updated = ?, headers = ?, timeout = ?,
+           max_concurrent = ? WHERE seq = ?""",
         (
             before.url if command.url is msgspec.UNSET else command.url,
             before.name if command.name is msgspec.UNSET else command.name,
             _json(before.events if command.events is msgspec.UNSET else command.events),
             active,
             now,
+            _stored(headers),
+            before.timeout if command.timeout is msgspec.UNSET else command.timeout,
+            before.max_concurrent if command.max_concurrent is msgspec.UNSET else command.max_concurrent,
             before.seq,
         ),
     )
     if before.active and not active:
-        _cancel_waiting(db, before.seq, effects)
+        _cancel_waiting(db, before.seq, now, effects)
     webhook = _webhook(db, command.id, command.tenant)
     _subscribe(db, webhook)
     return webhook
@@ -76,7 +94,7 @@ def delete_webhook(db: sqlite3.Connection, command: DeleteWebhook, now: int, eff
     if webhook.active:
         db.execute("UPDATE webhooks SET active = 0, updated = ? WHERE seq = ?", (now, webhook.seq))
         db.execute("DELETE FROM subscriptions WHERE webhook = ? AND tenant = ?", (webhook.seq, webhook.tenant))
-        _cancel_waiting(db, webhook.seq, effects)
+        _cancel_waiting(db, webhook.seq, now, effects)
 
 
 def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Effects, limits: Limits) -> Delivery:
@@ -84,7 +102,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
     if old is None:
         raise NotFound("There is no delivery with this id.")
     webhook = _webhook(db, old.webhook, command.tenant)
-    _refuse_inactive(db, webhook)
+    refuse_inactive(db, webhook)
     if old.status in ("pending", "sending"):
         raise NotFinished("The delivery has not finished yet. Redeliver it when it has.")
     (event,) = db.execute("SELECT event FROM deliveries WHERE seq = ?", (old.seq,)).fetchone()
@@ -93,7 +111,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
 
 def ping(db: sqlite3.Connection, command: Ping, now: int, effects: Effects, limits: Limits) -> Delivery:
     webhook = _webhook(db, command.webhook, command.tenant)
-    _refuse_inactive(db, webhook)
+    refuse_inactive(db, webhook)
     refuse_if_full(webhook.tenant, 1, limits, effects)
     cursor = db.execute(
         "INSERT INTO events (id, tenant, type, created, deliveries, payload) VALUES (?, ?, ?, ?, 1, ?)",
@@ -109,7 +127,15 @@ def _webhook(db: sqlite3.Connection, id: str, tenant: int | None) -> Webhook:
     return webhook
 
 
-def _refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
+def _restored(wanted: dict[str, str], before: Webhook) -> dict[str, str]:
+    try:
+        return restored(wanted, before.headers)
+    except (KeyError, ValueError):
+        raise Conflict("The headers were changed meanwhile. Read the webhook again.", pointer="/headers") from None
+
+
+def refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
+    """Raises `WebhookInactive`, `TenantInactive`."""
     if not webhook.active:
         raise WebhookInactive('The webhook is not active. Set "active" to true first.')
     if not db.execute("SELECT active FROM tenants WHERE seq = ?", (webhook.tenant,)).fetchone()[0]:
@@ -146,13 +172,15 @@ def _subscribe(db: sqlite3.Connection, webhook: Webhook) -> None:
         )
 
 
-def _cancel_waiting(db: sqlite3.Connection, webhook: int, effects: Effects) -> None:
-    """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later."""
+def _cancel_waiting(db: sqlite3.Connection, webhook: int, now: int, effects: Effects) -> None:
+    """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later. Recoveries of
+    the webhook go on no further, also if it is revived."""
     db.execute(
         """UPDATE webhooks SET cancelled_through =
            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) WHERE seq = ?""",
         (webhook,),
     )
+    recovery_ends.deactivated(db, webhook, now, effects)
     effects.cancelled(webhook)
 
 
@@ -179,5 +207,9 @@ def _enqueue(
     return delivery
 
 
-def _json(events: tuple[str, ...]) -> str:
-    return msgspec.json.encode(events).decode()
+def _stored(headers: dict[str, str]) -> str | None:
+    return _json(headers) if headers else None
+
+
+def _json(value: tuple[str, ...] | dict[str, str]) -> str:
+    return msgspec.json.encode(value).decode()

@@ -53,12 +53,39 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         ("webhooks create https://a.example/x", "POST", "/v1/webhooks", {"url": "https://a.example/x"}),
         ("webhooks update w1 --active --name=", "PATCH", "/v1/webhooks/w1", {"name": None, "active": True}),
         ("webhooks update w1 --endpoint u --event e", "PATCH", "/v1/webhooks/w1", {"url": "u", "events": ["e"]}),
+        (
+            "webhooks update w1 --timeout 2.5 --max-concurrent 1",
+            "PATCH",
+            "/v1/webhooks/w1",
+            {"timeout": 2.5, "maxConcurrent": 1},
+        ),
+        (
+            "webhooks update w1 --timeout default --max-concurrent default",
+            "PATCH",
+            "/v1/webhooks/w1",
+            {"timeout": None, "maxConcurrent": None},
+        ),
         ("webhooks delete w1", "DELETE", "/v1/webhooks/w1", None),
         ("webhooks secret w1", "GET", "/v1/webhooks/w1/secret", None),
         ("webhooks rotate-secret w1", "POST", "/v1/webhooks/w1/secret/rotate", {}),
         ("webhooks rotate-secret w1 --overlap-hours 0", "POST", "/v1/webhooks/w1/secret/rotate", {"overlapHours": 0}),
         ("webhooks ping w1", "POST", "/v1/webhooks/w1/ping", None),
         ("events get evt_1", "GET", "/v1/events/evt_1", None),
+        (
+            "recover w1 --since 2026-01-01T00:00:00Z --status failed --dry-run",
+            "POST",
+            "/v1/webhooks/w1/recover",
+            {"since": "2026-01-01T00:00:00Z", "statuses": ["failed"], "dryRun": True},
+        ),
+        (
+            "recover --since 2026-01-01T00:00:00Z --until 2026-01-02T00:00:00Z --tenant acme",
+            "POST",
+            "/v1/recover?tenant=acme",
+            {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
+        ),
+        ("recoveries list --tenant acme --limit 3", "GET", "/v1/recoveries?limit=3&tenant=acme", None),
+        ("recoveries show rec_1", "GET", "/v1/recoveries/rec_1", None),
+        ("recoveries cancel rec_1", "DELETE", "/v1/recoveries/rec_1", None),
         (
             "deliveries list --status failed --error http_status --event-type e --since 2026-01-01T00:00:00Z",
             "GET",
@@ -75,9 +102,8 @@ def test_each_command_is_one_request_of_the_api(
     server: Server, arguments: str, method: str, target: str, body: object
 ) -> None:
     listed = " list" in arguments
-    server.respond(
-        Answer(body=b'{"data":[],"next":null}') if listed else Answer(204, b"") if method == "DELETE" else Answer()
-    )
+    empty = method == "DELETE" and "recoveries" not in arguments
+    server.respond(Answer(body=b'{"data":[],"next":null}') if listed else Answer(204, b"") if empty else Answer())
     result = run(*arguments.split())
     assert result.exit_code == 0, result.output
     (seen,) = server.seen

@@ -38,19 +38,25 @@ def logged() -> Iterator[tuple[str, str]]:
     """Every event that the code logs, and where: the first argument of a level's method, of `log` and of `render`."""
     for file in sorted(DAEMON.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and (name := _event(node)) is not None:
-                yield name, f"{file.relative_to(DAEMON)}:{node.lineno}"
+            if isinstance(node, ast.Call):
+                yield from ((name, f"{file.relative_to(DAEMON)}:{node.lineno}") for name in _events(node, file))
 
 
-def _event(call: ast.Call) -> str | None:
+def _events(call: ast.Call, file: Path) -> list[str]:
     called = call.func
     name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
     of_log = isinstance(called, ast.Attribute) and "log" in ast.unparse(called.value)
     texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if name in LEVELS and of_log and not texts:
+        # Its name is in a table of the same file: all there that look like names of events are.
+        found = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        constants = (one.value for one in found if isinstance(one, ast.Constant) and isinstance(one.value, str))
+        texts = [text for text in constants if EVENT.fullmatch(text)]
+        assert texts, f"{file.name}:{call.lineno}: write the name of an event where it is logged, or in a table there"
+        return texts
     if (name in LEVELS and of_log) or name == "log":
-        assert texts or name == "log", f"line {call.lineno}: the name of an event is to be written where it is logged"
-        return texts[0] if texts else None
-    return next(filter(EVENT.fullmatch, texts), None) if name == "render" else None
+        return texts[:1]
+    return [text for text in texts if EVENT.fullmatch(text)] if name == "render" else []
 
 
 def test_every_event_of_the_log_is_documented_and_every_one_documented_is_logged() -> None:

@@ -23,6 +23,7 @@ SLUGS = {
     *("not-finished", "webhook-inactive", "tenant-inactive", "tenant-required", "limit-reached", "too-large"),
     *("unsupported-media-type", "invalid", "blocked-address", "fan-out-too-large", "backlog-full"),
     *("storage-unavailable", "draining", "outcome-unknown", "internal"),
+    "rate-limited",
 }
 
 
@@ -39,7 +40,9 @@ def test_retry_after_means_that_nothing_was_stored() -> None:
         "backlog-full",
         "storage-unavailable",
         "draining",
+        "rate-limited",
     }
+    assert KINDS["rate-limited"].status == 429
     assert all(KINDS[slug].status == 503 for slug in ("backlog-full", "storage-unavailable", "draining"))
 
 
@@ -69,6 +72,7 @@ def test_webhook_routes_and_their_sub_paths_answer_under_both_prefixes() -> None
 def test_only_routes_without_a_body_leave_it_unread() -> None:
     assert {route.name for route in ROUTES if route.body is not NO_BODY} == {
         "createWebhook", "updateWebhook", "publishEvents", "createTenant", "updateTenant", "createToken",
+        "recoverWebhook", "recoverAll",
         "rotateWebhookSecret",
     }  # fmt: skip
 

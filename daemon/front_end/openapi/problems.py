@@ -37,7 +37,7 @@ def slugs_of(route: AnyRoute) -> list[str]:
     if route.access != "open":
         slugs |= {"unauthorized", "forbidden", "storage-unavailable"}
         if route.access != "operator":
-            slugs.add("backlog-full")
+            slugs |= {"backlog-full", "rate-limited"}
         if route.method != "GET":
             slugs |= {"draining", "outcome-unknown"}
     return [slug for slug in KINDS if slug in slugs]
