@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # `make fuzz` sets it: how many cases for each operation.
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 # The compatibility prefixes lead to the same routes: they are tried when there is time.
-QUICK = ["--seed", "7", "--max-examples", "40", "--exclude-path-regex", "^/v1/(tenant|onboard)/"]
+QUICK = ["--seed", "1", "--max-examples", "40", "--exclude-path-regex", "^/v1/(tenant|onboard)/"]
 PAYMENT = {
     "type": "object",
     "properties": {"amount": {"type": "integer", "minimum": 1}, "currency": {"enum": ["EUR", "GBP"]}},
