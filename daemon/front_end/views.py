@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from daemon.instants import rfc3339
-from daemon.model import Delivery, ErrorCode, Event, LastDelivery, Permission, Status, Tenant, Timings, Token, Webhook
+from daemon.model import (
+    Delivery,
+    ErrorCode,
+    Event,
+    EventSummary,
+    LastDelivery,
+    Permission,
+    Status,
+    Tenant,
+    Timings,
+    Token,
+    Webhook,
+)
 
 if TYPE_CHECKING:
     from daemon.persistence.commands import Published
@@ -97,8 +109,47 @@ class EventView(View, frozen=True):
     event: str
     created: str
     idempotency_key: str | None
+    traceparent: str | None
     payload: Raw
     deliveries: list[DeliveryView]
+
+
+class EventSummaryView(View, frozen=True):
+    """An event as a list shows it; `deliveries` is how many it made when it was accepted."""
+
+    id: str
+    event: str
+    created: str
+    idempotency_key: str | None
+    deliveries: int
+    traceparent: str | None
+
+
+class DurationsView(View, frozen=True):
+    """Percentiles of how long attempts that succeeded or failed took, in milliseconds; null if there were none."""
+
+    p50: int | None
+    p95: int | None
+    p99: int | None
+
+
+class StatisticsView(View, frozen=True):
+    """How a webhook has fared with the deliveries created between `since` and `until`, pings aside. `complete` is false
+    where the window has more than are counted: `since` is then later than asked for, and the numbers are exact from
+    there on. `successRatio`: of those that succeeded or failed. `failingSince` and `consecutiveFailures` have no
+    window: when the first failure after the last success ended, and how many there are."""
+
+    webhook: str
+    window: str
+    since: str
+    until: str
+    complete: bool
+    outcomes: dict[Status, int]
+    errors: dict[ErrorCode, int]
+    success_ratio: float | None
+    duration: DurationsView
+    failing_since: str | None
+    consecutive_failures: int
 
 
 class TenantView(View, frozen=True):
@@ -192,8 +243,15 @@ def event_view(event: Event, deliveries: list[Delivery]) -> EventView:
         event=event.type,
         created=rfc3339(event.created),
         idempotency_key=event.idempotency_key,
+        traceparent=event.traceparent,
         payload=Raw(event.payload.encode()),
         deliveries=[delivery_view(delivery, whole=False) for delivery in deliveries],
+    )
+
+
+def event_summary_view(event: EventSummary) -> EventSummaryView:
+    return EventSummaryView(
+        event.id, event.type, rfc3339(event.created), event.idempotency_key, event.deliveries, event.traceparent
     )
 
 

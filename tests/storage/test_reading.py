@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.database import open_writer
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,7 +50,7 @@ def plan(database: sqlite3.Connection, query: Callable[[sqlite3.Connection], obj
 def test_a_page_of_deliveries_reads_the_rows_it_is_about_in_their_order(
     database: sqlite3.Connection, chosen: DeliveryFilter, first: str
 ) -> None:
-    found = plan(database, lambda db: queries.deliveries(db, chosen, 50, 1000))
+    found = plan(database, lambda db: searching.deliveries(db, chosen, 50, 1000))
     assert found[0] in (f"SEARCH d USING INDEX {first}", f"SEARCH d USING {first}")
     assert not [step for step in found if "TEMP B-TREE" in step or "SCAN" in step]
 

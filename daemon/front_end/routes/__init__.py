@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.front_end.routes import deliveries, events, observation, pages, status, tenants, tokens, webhooks
+from daemon.front_end.routes import (
+    deliveries,
+    events,
+    observation,
+    pages,
+    statistics,
+    status,
+    tenants,
+    tokens,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from daemon.front_end.routing import AnyRoute
 
 ROUTES: tuple[AnyRoute, ...] = (
     *webhooks.ROUTES,
+    *statistics.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
     *tenants.ROUTES,

@@ -4,25 +4,50 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import trio
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from daemon.events import SUBSCRIBABLE, PublishedEvent, fingerprint, payload
 from daemon.events import decode as decode_event
 from daemon.front_end.decoding import NO_BODY, Body, decode
 from daemon.front_end.problems import Culprit, Problem, at_pointer, invalid
-from daemon.front_end.query import NoQuery, Tenanted
-from daemon.front_end.routing import Call, Finder, Reply, Route, combined, found, nothing, reply
-from daemon.front_end.views import EventView, PublishedBatch, PublishedView, event_view, published_view
+from daemon.front_end.query import NoQuery, Tenanted, Timed, instant
+from daemon.front_end.routing import (
+    Call,
+    Finder,
+    Reply,
+    Route,
+    combined,
+    found,
+    limit_of,
+    listed,
+    nothing,
+    page_of,
+    place,
+    reply,
+)
+from daemon.front_end.views import (
+    EventSummaryView,
+    EventView,
+    Listing,
+    PublishedBatch,
+    PublishedView,
+    event_summary_view,
+    event_view,
+    published_view,
+)
 from daemon.identifiers import now_ms
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.commands import NewEvent, Publish
+from daemon.persistence.searching import EventFilter
+from daemon.tracing import HEADER as TRACE_HEADER
+from daemon.tracing import accepted
 
 if TYPE_CHECKING:
-    from daemon.model import Event
+    from daemon.model import ErrorCode, Event, Status
 
 KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile("[!-~]{1,255}")
@@ -34,6 +59,15 @@ class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
     """`events`: 1 to limits.batch_events of them."""
 
     events: list[PublishedEvent]
+
+
+class EventsQuery(Timed, frozen=True, kw_only=True):
+    type: Annotated[str, Meta(description="Only of this type.", examples=["onboard.session.completed"])] | None = None
+    idempotency_key: (
+        Annotated[str, Meta(description="Only the event published with this key.", examples=["session-42"])] | None
+    ) = None
+    status: Annotated[Status, Meta(description="Only those with a delivery in this status.")] | None = None
+    error: Annotated[ErrorCode, Meta(description="Only those with a delivery that failed in this way.")] | None = None
 
 
 class _Peek(Struct, frozen=True):
@@ -91,9 +125,29 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
                 fingerprint=None if event.idempotency_key is None else fingerprint(raw),
             )
         )
-    published = await call.house.execute(Publish(new, submission.batch))
+    traceparent = accepted(combined(call.headers, TRACE_HEADER))
+    published = await call.house.execute(Publish(new, submission.batch, traceparent, call.request_id))
     views = [published_view(event) for event in published]
     return reply(PublishedBatch(views) if submission.batch else views[0], 202)
+
+
+async def listing(call: Call[None, None, EventsQuery]) -> Reply:
+    query = call.query
+    if query.idempotency_key is not None:
+        call.required_tenant()  # a key is one of its tenant's
+    chosen = EventFilter(
+        tenant=call.owner,
+        type=query.type,
+        idempotency_key=query.idempotency_key,
+        status=query.status,
+        error=query.error,
+        since=instant("since", query.since),
+        until=instant("until", query.until),
+    )
+    limit, scope = limit_of(query), f"events {call.owner}"
+    found = await call.house.reads.read(call.owner, searching.events, chosen, limit + 1, place(call, scope))
+    page, following = page_of(call, scope, found.rows, lambda event: event.seq, limit, seen=found.seen)
+    return listed(call, [event_summary_view(event) for event in page], following)
 
 
 async def get(call: Call[Event, None, NoQuery]) -> Reply:
@@ -186,6 +240,18 @@ ROUTES = (
         status=202,
         responses=(PublishedView, PublishedBatch),
         problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
+    ),
+    Route(
+        name="listEvents",
+        method="GET",
+        path="/v1/events",
+        access="either",
+        find=nothing,
+        body=NO_BODY,
+        query=EventsQuery,
+        handler=listing,
+        responses=(Listing[EventSummaryView],),
+        problems=("tenant-required",),
     ),
     Route(
         name="getEvent",
