@@ -20,7 +20,7 @@ backup that this command finds sound in its place and start the daemon (README.m
 
 
 @click.command(short_help="Check the database, or a backup.")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=click.Path(readable=False, path_type=Path), required=False)
 @config_option
 def check(file: Path | None, config: str | None) -> None:
     """Read all of FILE, or of the configured database, and say whether it is sound. Nothing is changed.
@@ -31,19 +31,22 @@ def check(file: Path | None, config: str | None) -> None:
     tenant-webhooks check --config /etc/tenant-webhooks/tenant-webhooks.toml
     tenant-webhooks check /backup/webhooks-monday.db
 
-    Exit codes: 0 sound, 1 damaged or contradictory, 2 there is no such file, or it is a newer daemon's.
+    Exit codes: 0 sound, 1 damaged, contradictory or not to be read, 2 there is no such file, or it is a newer daemon's.
     """
     path = file or Path(settings_or_exit(config).storage.path)
     name = printable(str(path))
-    if not path.is_file():
-        hint = "" if file else " Check storage.path."
-        raise click.UsageError(f"There is no database at {name}.{hint}")
     # Here and not above: see `serve`.
     from daemon.persistence.checking import check as examine
+    from daemon.persistence.database import UnreadableDatabase, exists
     from daemon.persistence.schema import NewerDatabase
 
     try:
+        if not exists(path):
+            hint = "" if file else " Check storage.path."
+            raise click.UsageError(f"There is no database at {name}.{hint}")
         report = examine(path)
+    except UnreadableDatabase as unreadable:
+        raise click.ClickException(printable(str(unreadable))) from None
     except NewerDatabase as newer:
         raise click.UsageError(f"{name}: {newer}") from None
     except sqlite3.Error as error:

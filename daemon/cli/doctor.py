@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,10 +80,10 @@ def examined(config: str | None) -> Iterator[Finding]:
     yield finding
     if settings is not None:
         pid = holder(Path(settings.storage.path))
-        for check in (permissions, disk, database):
-            yield from guarded(check.__name__, lambda check=check: check(settings))
-        for check in (descriptors, addresses, running):
-            yield from guarded(check.__name__, lambda check=check: check(settings, pid))
+        yield from guarded("permissions", partial(permissions, settings, pid))
+        yield from guarded("disk", partial(disk, settings))
+        for check in (database, descriptors, addresses, running):
+            yield from guarded(check.__name__, partial(check, settings, pid))
     for check in (clock, names, trust):
         yield from guarded(check.__name__, check)
 

@@ -109,10 +109,14 @@ def _now(answer: StatusView) -> Iterator[tuple[str, str]]:
     free = "unknown" if disk.free is None else f"{size(disk.free)} free"
     yield "disk", f"{free}; below {size(disk.least)} nothing is accepted"
     yield "retention", _kept(answer.retention)
+    if answer.retention.paused is not None:
+        yield "  paused", printable(answer.retention.paused)
 
 
 def _kept(retention: Retention) -> str:
-    kept = "nothing is deleted by age" if retention.days is None else f"{retention.days:g} days"
+    days = [] if retention.days is None else [f"{retention.days:g} days"]
+    room = [] if retention.max_bytes is None else [f"at most {size(retention.max_bytes)}"]
+    kept = ", and ".join(days + room) or "nothing is deleted"
     return kept if retention.oldest is None else f"{kept}; the oldest event is of {printable(retention.oldest)}"
 
 

@@ -155,8 +155,10 @@ def _stale(path: str) -> bool:
     raise OSError(errno.EADDRINUSE, "")
 
 
-def _activated(environ: Mapping[str, str]) -> list[Listener]:
-    if environ.get("LISTEN_PID") != str(os.getpid()):
+def roles_passed(environ: Mapping[str, str], pid: int) -> list[Role]:
+    """Of the sockets that systemd passed to the process `pid`, by its environment: their roles, from `FIRST_FD` on.
+    Raises ListenError."""
+    if environ.get("LISTEN_PID") != str(pid):
         return []  # meant for another process: a wrapper that did not exec, or a parent of ours
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     try:
@@ -165,12 +167,12 @@ def _activated(environ: Mapping[str, str]) -> list[Listener]:
         raise ListenError(
             "LISTEN_PID is set but LISTEN_FDS is not a number: unset both, or let systemd set them"
         ) from None
-    listeners: list[Listener] = []
-    for offset in range(count):
-        name = names[offset] if offset < len(names) else "main"
-        role = cast("Role", name) if name in get_args(Role) else "main"
-        listeners.append(Listener(_inherited(FIRST_FD + offset), role))
-    return listeners
+    given = [names[offset] if offset < len(names) else "main" for offset in range(count)]
+    return [cast("Role", name) if name in get_args(Role) else "main" for name in given]
+
+
+def _activated(environ: Mapping[str, str]) -> list[Listener]:
+    return [Listener(_inherited(fd), role) for fd, role in enumerate(roles_passed(environ, os.getpid()), FIRST_FD)]
 
 
 def _inherited(fd: int) -> socket.socket:

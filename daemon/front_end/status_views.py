@@ -51,10 +51,14 @@ class Disk(View, frozen=True):
 
 
 class Retention(View, frozen=True):
-    """How long events are kept, and since when the oldest there is; null: for ever, and none."""
+    """`days` (storage.retention_days) and `max_bytes` (storage.max_bytes): what is older, or more, is deleted; null:
+    nothing is for that. `oldest`: since when the oldest event is there; null: there is none. `paused`: why nothing is
+    deleted by age just now, null if it is."""
 
     days: float | None
+    max_bytes: int | None
     oldest: str | None
+    paused: str | None
 
 
 class StatusView(View, frozen=True):

@@ -4,11 +4,15 @@ started. It costs a delivery nothing unless that fails: every minute notes how m
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from daemon.identifiers import now_ms
 from daemon.model import ErrorCode
@@ -24,6 +28,7 @@ TRACKED: Final = 256
 """Webhooks whose failures are counted in each minute."""
 
 _SECONDS = 60.0
+_failed = attrgetter("failed")
 
 
 class Failing(Struct):
@@ -34,6 +39,11 @@ class Failing(Struct):
     failed: int
     error: ErrorCode
     margin: int = 0
+
+    def after(self, before: Failing | None) -> Failing:
+        """A record of these and those `before` them."""
+        failed = self.failed + (0 if before is None else before.failed)
+        return Failing(self.webhook, self.tenant, failed, self.error)
 
 
 class LastHour:
@@ -49,6 +59,8 @@ class LastHour:
         self._now = now
         self._minutes: deque[_Minute] = deque([_Minute(now(), totals())], maxlen=MINUTES)
         self._failing = self._minutes[-1].failing
+        # Of all minutes but the running one, added up: whoever asks for the worst holds up the event loop.
+        self._before: dict[str, Failing] = {}
 
     async def run(self) -> None:
         """Begin a minute every minute, until cancelled."""
@@ -58,6 +70,10 @@ class LastHour:
 
     def turn(self) -> None:
         """A minute is over; the oldest is forgotten."""
+        for failing in self._failing.values():
+            self._before[failing.webhook] = failing.after(self._before.get(failing.webhook))
+        if self.whole:
+            self._forget(self._minutes[0])
         self._minutes.append(_Minute(self._now(), self._totals()))
         self._failing = self._minutes[-1].failing
 
@@ -87,17 +103,21 @@ class LastHour:
 
     def worst(self, number: int) -> list[Failing]:
         """The webhooks with the most failed attempts, those first."""
-        found: dict[str, Failing] = {}
-        for minute in self._minutes:
-            for failing in minute.failing.values():
-                before = found.get(failing.webhook)
-                failed = failing.failed + (0 if before is None else before.failed)
-                found[failing.webhook] = Failing(failing.webhook, failing.tenant, failed, failing.error)
+        # One that did not fail in the running minute is among them only if it is among the worst of those before.
+        before = heapq.nlargest(number, self._before.values(), key=_failed)
+        now = (failing.after(self._before.get(failing.webhook)) for failing in self._failing.values())
+        found = {failing.webhook: failing for failing in chain(before, now)}
         margin = sum(minute.lost for minute in self._minutes)
-        worst = sorted(found.values(), key=lambda failing: (-failing.failed, failing.webhook))[:number]
-        for failing in worst:
-            failing.margin = margin
-        return worst
+        worst = heapq.nsmallest(number, found.values(), key=lambda failing: (-failing.failed, failing.webhook))
+        return [replace(failing, margin=margin) for failing in worst]
+
+    def _forget(self, minute: _Minute) -> None:
+        for failing in minute.failing.values():
+            rest = self._before[failing.webhook]
+            if rest.failed == failing.failed:
+                del self._before[failing.webhook]
+            else:
+                rest.failed -= failing.failed
 
 
 class _Minute:

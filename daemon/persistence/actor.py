@@ -113,6 +113,10 @@ class Persistence:
         """Whether the storage will not come back for this process."""
         return self._writer.damaged
 
+    def retention_paused(self) -> str | None:
+        """Why nothing is deleted by age just now; None if nothing keeps it."""
+        return self._housekeeping.retention.paused
+
     def waiting(self) -> int:
         """Deliveries that wait for active tenants."""
         return sum(self.waiting_by_tenant().values())

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from daemon.persistence.database import open_reader
+from daemon.persistence.database import UnreadableDatabase, exists, open_reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,11 @@ def backup(source: Path, target: Path) -> None:
     """Copy `source` to the new file `target` (mode 0600): consistent, checked, fsynced. Raises `BackupError`.
 
     A daemon may be running on `source`; it is not held up."""
-    if not source.is_file():
+    try:
+        found = exists(source)
+    except UnreadableDatabase as unreadable:
+        raise BackupError(str(unreadable)) from None
+    if not found:
         raise BackupError(f"There is no database at {source}. Check storage.path.")
     try:
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import struct
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ class UnusableDatabase(Exception):
     """The file cannot be opened, is not a database, or is damaged; the text says what to do."""
 
 
+class UnreadableDatabase(Exception):
+    """This user may not read the file; the text says why and what to do."""
+
+
 def advice(path: Path, error: Exception) -> str:
     """What an operator is told of an error that keeps the daemon from starting on this file: short, for a log line."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -29,6 +34,21 @@ def advice(path: Path, error: Exception) -> str:
         f"{path}: {why}. storage.path must name a file this user may write, in a folder it may write; "
         "if the file is damaged, put a backup in its place."
     )
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file. Raises `UnreadableDatabase` if it cannot be read, or not even be looked for."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        who = "Run this as the user that the daemon runs as, or as root."
+        cure = who if isinstance(error, PermissionError) else "Name another."
+        raise UnreadableDatabase(f"{path} cannot be read: {error.strerror}. {cure}") from None
+    return True
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

@@ -35,7 +35,7 @@ log = get_logger()
 
 
 class Housekeeping:
-    """`oldest`: which delivery of each tenant has been waiting longest."""
+    """`oldest`: which delivery of each tenant has been waiting longest. `retention`: what is deleted, and when."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
@@ -45,7 +45,7 @@ class Housekeeping:
         self._metrics = metrics
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
-        self._retention = Retention(connection, storage, metrics)
+        self.retention = Retention(connection, storage, metrics)
         self._looked = self._swept = 0.0
         self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
@@ -54,7 +54,7 @@ class Housekeeping:
 
     def committed(self, rows: int, effects: Effects) -> None:
         self._wrote(rows, effects.written)
-        self._retention.committed(time.monotonic(), effects.added)
+        self.retention.committed(time.monotonic(), effects.added)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
 
@@ -64,7 +64,7 @@ class Housekeeping:
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
-        pause = self._retention.pause(now)
+        pause = self.retention.pause(now)
         if self._cancelling or self._removing or self.oldest.looking:
             return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
         return pause
@@ -84,7 +84,7 @@ class Housekeeping:
         if now - self._swept >= _SECONDS_BETWEEN_SWEEPS and (sweep := self._sweep()) is not None:
             self._swept = now
             return sweep
-        retain = self._retention.next(now)
+        retain = self.retention.next(now)
         return None if retain is None else lambda: self._retain(retain)
 
     def _sweep(self) -> Step | None:

@@ -22,7 +22,7 @@ class DatabaseLocked(Exception):
 
 def lock_of(database: Path) -> Path:
     """A link to a database is that database."""
-    real = database.resolve()
+    real = Path(os.path.realpath(database))  # unlike resolve() also of a link to itself
     return real.with_name(real.name + ".lock")
 
 

@@ -67,7 +67,7 @@ Work = Callable[[int], Callable[[], Done]]
 
 class Retention:
     """`next` and what its steps return run in the event loop, the steps in the writer's thread. Times without a unit in
-    their name are `time.monotonic`'s."""
+    their name are `time.monotonic`'s. `paused`: why nothing is deleted by age just now; None if nothing keeps it."""
 
     def __init__(
         self,
@@ -94,6 +94,7 @@ class Retention:
         self._again_last = -1
         self._again_steps, self._again_due, self._again_soonest = 0, 0.0, 0.0
         self._passed_by = False
+        self.paused: str | None = None
         self._deleted, self._deleting_since, self._told = Deleted(0, 0), 0.0, float("-inf")
         if self._clock.doubted and self._kept:
             self._tell_doubt()
@@ -160,6 +161,7 @@ class Retention:
             if changed == "jumped":
                 self._tell_doubt()
             else:
+                self.paused = None
                 log.info("retention.resumed")
 
     def _look(self, now: float) -> None:
@@ -285,9 +287,8 @@ class Retention:
 
     def _tell_doubt(self) -> None:
         until = self._wall + self._clock.patience
-        log.warning(
-            "retention.paused",
-            jump_seconds=round(self._clock.jump / 1000),
-            reason="The clock has jumped: nothing is deleted by age. If it is wrong, set it right; if it is right, "
-            f"deleting goes on by itself at {rfc3339(until, digits=0)}.",
+        self.paused = (
+            "The clock has jumped: nothing is deleted by age. If it is wrong, set it right; if it is right, "
+            f"deleting goes on by itself at {rfc3339(until, digits=0)}."
         )
+        log.warning("retention.paused", jump_seconds=round(self._clock.jump / 1000), reason=self.paused)

@@ -289,10 +289,12 @@ def test_after_a_jump_of_the_clock_nothing_goes_by_age_until_it_is_back(
     clock.jump(jump)
     keeper.run(HOUR / SECOND)
     assert [(name, fields["jump_seconds"]) for name, fields in told] == [("retention.paused", jump // SECOND)]
+    assert keeper.retention.paused == told[0][1]["reason"]
     during = history.event(clock.wall)
     clock.jump(-jump)
     keeper.run(20)
     assert told[1:] == [("retention.resumed", {})]
+    assert keeper.retention.paused is None
     assert history.events() == {event, during}
 
 
@@ -325,6 +327,7 @@ def test_a_start_whose_clock_is_behind_what_is_stored_or_far_ahead_deletes_nothi
     keeper.run(60)
     assert history.events() == {old, new}
     assert [name for name, _ in told] == ["retention.paused"]
+    assert keeper.retention.paused is not None
     clock.advance(DAY)
     keeper.run()
     assert history.events() == {new}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from harness.configuration import toml
+from harness.configuration import configuration, toml
 from harness.daemon_process import COMMAND, environment
 from harness.events import session_event
 from harness.hostile import unused_port
+from harness.ownership import BOUND_BY_MODES, NOBODY, needs_root_that_can_be_bound
 from harness.waiting import eventually
 
 if TYPE_CHECKING:
@@ -28,9 +29,22 @@ if TYPE_CHECKING:
     from harness.daemon_process import Daemon
     from harness.starting import Daemons
 
-NOBODY = 65534
-# Root that is bound by modes as any other user is.
-OWNERS_ONLY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+# As systemd hands sockets over (sd_listen_fds(3)): the first arguments are where to listen, then comes the command.
+ACTIVATING = """
+import os, socket, sys
+names, places, command = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
+for fd, place in enumerate(places, 3):
+    sock = socket.socket(socket.AF_UNIX if place.startswith("/") else socket.AF_INET)
+    sock.bind(place if place.startswith("/") else ("127.0.0.1", int(place)))
+    sock.listen()
+    if sock.fileno() != fd:
+        os.dup2(sock.fileno(), fd)
+        sock.close()
+    os.set_inheritable(fd, True)
+    sock.detach()
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(places)), LISTEN_FDNAMES=names)
+os.execv(command[0], command)
+"""
 ADVISED = ("warning", "failed")
 
 
@@ -127,6 +141,53 @@ async def test_beside_a_running_daemon_all_is_well_and_it_goes_on(daemons: Daemo
     await acme.finished(await acme.publish(session_event("s")))
 
 
+def activated(**places: object) -> list[str]:
+    """The command with sockets passed to it: by name a port, or a path."""
+    where = ",".join(str(place) for place in places.values())
+    return [sys.executable, "-c", ACTIVATING, ":".join(places), where, *COMMAND]
+
+
+async def test_a_daemon_whose_socket_systemd_moved_is_judged_and_asked_where_it_really_listens(
+    daemons: Daemons, tmp_path: Path
+) -> None:
+    port, path = unused_port(), tmp_path / "observe.sock"
+    settings = {"server": {"bind": [f"127.0.0.1:{unused_port()}"]}}
+    daemon = await daemons.start(settings, command=activated(main=port, observe=path))
+    report = await of_daemon(daemon)
+    assert report.failed == []
+    assert report.of("server.bind")["detail"].startswith(f"The daemon (process {daemon.process.pid}) listens on ")
+    assert report.status("server.bind") == report.status("server.observe_bind") == "ok"
+    assert f"127.0.0.1:{port}" in report.of("server.bind")["detail"]
+    assert f"unix:{path}" in report.of("server.observe_bind")["detail"]
+    assert report.of("daemon")["detail"] == f"It runs (process {daemon.process.pid}) and is ready."
+
+
+async def test_a_configuration_changed_since_the_start_does_not_make_a_daemon_one_that_does_not_answer(
+    daemons: Daemons,
+) -> None:
+    daemon = await daemons.start({"server": {"observe_bind": ["127.0.0.1:0"]}})
+    config = daemon.database.with_suffix(".toml")
+    elsewhere = {"bind": [f"127.0.0.1:{unused_port()}"], "observe_bind": [f"127.0.0.1:{unused_port()}"]}
+    config.write_text(toml(configuration(daemon.database, {"server": elsewhere})))
+    report = await examine(config)
+    assert report.status("server.bind") == "warning"
+    assert report.status("daemon") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "status"),
+    [("operator.token", "operator token", "warning"), ("webhooks.db", "database", "failed")],
+)
+async def test_beside_a_running_daemon_nothing_is_said_to_be_made_at_the_first_start(
+    daemons: Daemons, name: str, check: str, status: str
+) -> None:
+    daemon = await daemons.start()
+    (daemon.database.parent / name).unlink()
+    report = await of_daemon(daemon)
+    assert report.status(check) == status
+    assert "first start" not in report.text
+
+
 async def test_a_daemon_that_is_stuck_is_found(daemons: Daemons) -> None:
     daemon = await daemons.start({"server": {"bind": [f"127.0.0.1:{unused_port()}"]}})
     daemon.process.send_signal(signal.SIGSTOP)
@@ -152,7 +213,7 @@ async def test_an_address_held_by_another_program_is_told_from_the_daemons_own(
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         report = await examine(configured(other, server={"bind": [place], "admin_bind": [f"unix:{tmp_path}/api.sock"]}))
     assert report.failed == ["server.bind", "server.admin_bind"]
-    assert place in report.of("server.bind")["detail"]
+    assert f"{place} (process {os.getpid()})" in report.of("server.bind")["detail"]
     daemon = await daemons.start()
     config = daemon.database.with_suffix(".toml")
     config.write_text(config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{unused_port()}"))
@@ -201,12 +262,20 @@ async def test_a_folder_that_is_missing_is_found_by_all_that_need_it(tmp_path: P
     assert "install -d" in report.of("database folder")["advice"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to bind it")
+async def test_a_link_to_itself_is_no_database(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    (tmp_path / "webhooks.db").symlink_to("webhooks.db")
+    report = await examine(config)
+    assert report.failed == ["database files"]
+    assert "Too many levels of symbolic links" in report.of("database files")["detail"]
+
+
+@needs_root_that_can_be_bound
 async def test_as_another_user_it_says_whose_part_to_take(tmp_path: Path) -> None:
     (folder := tmp_path / "of-another").mkdir()
     config = configured(folder).rename(tmp_path / "webhooks.toml")
     os.chown(folder, NOBODY, NOBODY)
-    report = await examine(config, command=[*OWNERS_ONLY, *COMMAND])
+    report = await examine(config, command=BOUND_BY_MODES)
     assert report.failed == ["database folder", "database files", "operator token", "disk writes", "database"]
     assert "user that the daemon runs as" in report.of("database folder")["advice"]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from harness.configuration import toml
 from harness.daemon_process import run_command
 from harness.events import session_event
 from harness.faults import wall_clock
 from harness.foreign import Ledger, counting_receiver
+from harness.ownership import BOUND_BY_MODES, NOBODY, needs_root_that_can_be_bound
 from harness.waiting import eventually
 
 from daemon.persistence.schema import MIGRATIONS
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.api import Api
+    from harness.daemon_process import Daemon
     from harness.starting import Daemons
 
 DAY = 86_400
@@ -155,6 +159,33 @@ async def test_a_damaged_database_fails_the_check_with_what_to_do(tmp_path: Path
     assert missing.returncode == 2
 
 
+@needs_root_that_can_be_bound
+@pytest.mark.parametrize("folder_mode", [0o700, 0o755])
+async def test_a_database_that_may_not_be_read_is_named_in_one_line_with_why(tmp_path: Path, folder_mode: int) -> None:
+    (folder := tmp_path / "of-another").mkdir()
+    database, config = folder / "webhooks.db", tmp_path / "webhooks.toml"
+    database.write_bytes(b"")
+    config.write_text(toml({"storage": {"path": str(database)}}))
+    for path, mode in ((database, 0o600), (folder, folder_mode)):
+        path.chmod(mode)
+        os.chown(path, NOBODY, NOBODY)
+    for arguments in (
+        ["check", str(database)],
+        ["check", "--config", str(config)],
+        ["backup", "--config", str(config), str(tmp_path / "copy.db")],
+    ):
+        done = await run_command(*arguments, command=BOUND_BY_MODES)
+        assert done.returncode == 1
+        (line,) = done.stderr.decode().splitlines()
+        assert line.startswith(f"Error: {database} cannot be read: Permission denied. "), line
+    assert sorted(os.listdir(tmp_path)) == ["of-another", "webhooks.toml"]
+
+
+async def retention(daemon: Daemon) -> dict[str, Any]:
+    told: dict[str, dict[str, Any]] = await daemon.operator().ask("GET", "/v1/status")
+    return told["retention"]
+
+
 async def test_old_events_go_and_are_counted_and_told_unless_the_clock_jumps(daemons: Daemons, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     async with counting_receiver(ledger) as port:
@@ -167,8 +198,10 @@ async def test_old_events_go_and_are_counted_and_told_unless_the_clock_jumps(dae
             clock.step(40 * DAY)
             paused = await daemon.log.wait("retention.paused")
             assert abs(paused["jump_seconds"] - 40 * DAY) < 60
+            assert (await retention(daemon))["paused"] == paused["reason"]
             clock.step(0)
             await daemon.log.wait("retention.resumed")
+            assert (await retention(daemon))["paused"] is None
             assert (await acme.ask("GET", f"/v1/events/{event['id']}"))["id"] == event["id"]
             daemon.terminate()
             await daemon.exit_code()

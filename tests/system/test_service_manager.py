@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sqlite3
@@ -12,6 +13,7 @@ import pytest
 import trio
 from harness.configuration import configuration, toml
 from harness.events import session_event
+from harness.faults import starting_until
 from harness.receiver import never_answers
 
 if TYPE_CHECKING:
@@ -67,6 +69,23 @@ async def test_it_is_told_of_readiness_only_when_serving_and_of_the_stop_before_
     await manager.hears("STOPPING=1")
     assert await daemon.exit_code() == 0
     assert manager.said.count("READY=1") == 1
+
+
+async def test_a_reload_in_the_middle_of_the_start_tells_nobody_that_it_is_ready(
+    manager: Manager, daemons: Daemons, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    daemon = await daemons.launch(env={"NOTIFY_SOCKET": str(manager.path)}, command=starting_until(fifo))
+    await manager.hears("STATUS=The daemon is starting.")
+    daemon.process.send_signal(signal.SIGHUP)
+    await daemon.log.wait("daemon.reloaded", within=WITHIN)
+    fifo.write_bytes(b"")
+    await daemon.log.wait("daemon.ready", within=WITHIN)
+    daemon.terminate()
+    await manager.hears("STOPPING=1")
+    assert manager.said.count("READY=1") == 1
+    assert "RELOADING=1" not in manager.said
 
 
 async def test_an_abstract_socket_is_told_as_well(tmp_path: Path, daemons: Daemons) -> None:

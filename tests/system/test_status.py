@@ -44,7 +44,12 @@ async def test_a_fresh_daemon_says_what_it_is_and_that_all_is_well(daemons: Daem
     assert told["database"]["size"] > 0
     assert told["database"]["wal"] > 0
     assert told["disk"]["free"] > told["disk"]["least"] == 4096
-    assert told["retention"] == {"days": 30, "oldest": None}
+    assert told["retention"] == {"days": 30, "maxBytes": None, "oldest": None, "paused": None}
+
+
+async def test_what_is_deleted_by_age_and_by_size_is_told(daemons: Daemons) -> None:
+    daemon = await daemons.start({"storage": {"retention_days": 0, "max_bytes": 1 << 30}})
+    assert (await status(daemon))["retention"] == {"days": None, "maxBytes": 1 << 30, "oldest": None, "paused": None}
 
 
 async def test_outcomes_of_the_last_hour_and_the_worst_webhooks_are_told(
@@ -183,7 +188,12 @@ TOLD = {
     },
     "database": {"size": 1_200_000_000, "wal": 4_000_000},
     "disk": {"free": None, "least": 67_108_864},
-    "retention": {"days": 30, "oldest": "2025-09-24T00:00:00.000Z"},
+    "retention": {
+        "days": 30,
+        "maxBytes": 2_000_000_000,
+        "oldest": "2025-09-24T00:00:00.000Z",
+        "paused": "The clock\x1b[2J has jumped.",
+    },
     "somethingNew": {"a": 1},
 }
 
@@ -200,7 +210,8 @@ def test_the_screen_reads_as_a_person_would_say_it(server: Server) -> None:
         "in flight  12",
         "database   1.2 GB, and 4.0 MB of write-ahead log",
         "disk       unknown; below 67.1 MB nothing is accepted",
-        "retention  30 days; the oldest event is of 2025-09-24T00:00:00.000Z",
+        "retention  30 days, and at most 2.0 GB; the oldest event is of 2025-09-24T00:00:00.000Z",
+        r"  paused   The clock\x1b[2J has jumped.",
         "",
         "The last hour",
         "succeeded      1,000",
@@ -214,6 +225,21 @@ def test_the_screen_reads_as_a_person_would_say_it(server: Server) -> None:
         "ID  TENANT  FAILED  LAST ERROR",
         "w1  acme    4 to 6  http_status",
     ]
+
+
+@pytest.mark.parametrize(
+    ("retention", "line"),
+    [
+        ({"days": None, "maxBytes": None, "oldest": None, "paused": None}, "nothing is deleted"),
+        ({"days": 0.5, "maxBytes": None, "oldest": None, "paused": None}, "0.5 days"),
+        ({"days": None, "maxBytes": 5_000_000, "oldest": None, "paused": None}, "at most 5.0 MB"),
+    ],
+)
+def test_the_screen_says_what_bounds_the_database(server: Server, retention: dict[str, object], line: str) -> None:
+    server.respond(Answer(body=json.dumps({**TOLD, "retention": retention}).encode()))
+    shown = run("status").stdout
+    assert [text.strip() for text in shown.splitlines() if text.startswith("retention")] == [f"retention  {line}"]
+    assert "paused" not in shown
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.cli.checks import clock, descriptors, disk, names, permissions, trust
+from daemon.cli.checks import addresses, clock, descriptors, disk, names, permissions, trust
 from daemon.cli.checks.finding import Finding, ok
 from daemon.cli.doctor import guarded
 from daemon.persistence.lock import holders
+from daemon.settings import TcpBind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +127,30 @@ def test_descriptors_nearly_used_up_warn() -> None:
     assert descriptors.judge_use(90, 100).status == "ok"
     assert descriptors.judge_use(91, 100).status == "warning"
     assert descriptors.judge_use(10**6, -1).status == "ok"
+
+
+HERE = TcpBind("127.0.0.1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("owners", "running", "systemd", "status", "says"),
+    [
+        ({1}, None, True, "ok", "systemd holds 127.0.0.1:8080 for the daemon"),
+        ({1, 50}, 50, True, "ok", "The daemon (process 50) listens"),
+        ({50}, 50, False, "ok", "The daemon (process 50) listens"),
+        ({1}, 50, True, "warning", "started without that socket"),
+        ({1}, None, False, "failed", "Another program"),
+        ({1, 60}, None, True, "failed", "Another program listens on 127.0.0.1:8080 (process 1, 60)"),
+        ({60}, 50, True, "failed", "Another program"),
+        (set(), None, True, "warning", "cannot be seen"),
+        (set(), 50, True, "warning", "cannot be seen"),
+    ],
+)
+def test_who_listens_on_an_address_is_told_by_who_owns_the_socket(
+    owners: set[int], running: int | None, systemd: bool, status: str, says: str
+) -> None:
+    finding = addresses.judge("server.bind", HERE, frozenset(owners), running, systemd=systemd)
+    assert (finding.status, says in finding.detail) == (status, True), finding
 
 
 def test_the_holders_of_a_lock_are_those_with_an_exclusive_one_on_its_inode() -> None:

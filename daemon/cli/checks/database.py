@@ -17,10 +17,14 @@ CHECK = "database"
 _SECONDS = 20.0
 
 
-def database(settings: Settings) -> Iterator[Finding]:
+def database(settings: Settings, running: int | None) -> Iterator[Finding]:
     path = Path(settings.storage.path)
     try:
         if not path.exists() or not path.stat().st_size:
+            if running is not None:
+                says = f"{path} is missing or empty, but the daemon runs on it (process {running})."
+                yield failed(CHECK, says, "Unless it is just being started, stop it and put a backup in its place.")
+                return
             yield ok(CHECK, f"There is none yet: the first start makes {path}.")
             return
         examine(path, _SECONDS)

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 FOLDER, FILES, TOKEN = "database folder", "database files", "operator token"
+_NAME_IT = (
+    "If its environment names another file (systemctl cat tenant-webhooks), name it in auth.operator_token_file; if "
+    "this one was deleted, a restart makes a new one."
+)
 _AS_THE_DAEMON = "Run this as the user that the daemon runs as, or give that user"
 
 
-def permissions(settings: Settings) -> Iterator[Finding]:
+def permissions(settings: Settings, running: int | None) -> Iterator[Finding]:
     database = Path(settings.storage.path)
     yield _folder(database.absolute().parent)
     yield _files(database)
-    yield _token(settings)
+    yield _token(settings, running)
 
 
 def _folder(folder: Path) -> Finding:
@@ -55,7 +59,7 @@ def judge_folder(folder: Path, mode: int) -> Finding:
 
 
 def _files(database: Path) -> Finding:
-    real = database.resolve()
+    real = Path(os.path.realpath(database))
     names = (real, *(real.with_name(real.name + end) for end in ("-wal", "-shm")), lock_of(database))
     findings: list[Finding] = []
     for name in names:
@@ -84,10 +88,13 @@ def judge_file(name: Path, mode: int) -> Finding:
     return ok(FILES, f"{shown} is closed to others.")
 
 
-def _token(settings: Settings) -> Finding:
+def _token(settings: Settings, running: int | None) -> Finding:
     path = operator_token_path(settings)
     try:
         if not settings.auth.operator_token_file and not path.exists():
+            if running is not None:
+                says = f"{path} is not there, but the daemon runs (process {running}): its token cannot be checked."
+                return warning(TOKEN, says, _NAME_IT)
             return ok(TOKEN, f"There is none yet: the first start makes {path}.")
         OperatorToken.read(path)
     except OSError as error:

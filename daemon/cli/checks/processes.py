@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
+import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.settings import TcpBind, UnixBind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from daemon.settings import Bind
 
 _LISTENING = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 _ACCEPTING = 0x10000  # __SO_ACCEPTCON
@@ -28,41 +38,57 @@ def open_files(pid: int) -> int | None:
         return None
 
 
-def sockets_of(pid: int) -> frozenset[str] | None:
-    """The inodes of its sockets."""
-    inodes: set[str] = set()
+def environment_of(pid: int) -> dict[str, str] | None:
+    """With what it was started; values may be secrets."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    return {name: value for name, _, value in (part.partition("=") for part in text.split("\0"))}
+
+
+def sockets_of(pid: int) -> dict[int, str] | None:
+    """The inodes of its sockets, by descriptor."""
+    inodes: dict[int, str] = {}
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with suppress(OSError):
                 target = os.readlink(entry.path)
                 if target.startswith("socket:["):
-                    inodes.add(target[8:-1])
+                    inodes[int(entry.name)] = target[8:-1]
     except OSError:
         return None
-    return frozenset(inodes)
+    return inodes
 
 
-def listeners_on_port(port: int) -> frozenset[str]:
-    """The inodes of all sockets that listen on that TCP port."""
-    found: set[str] = set()
+def owners(inodes: Collection[str]) -> frozenset[int]:
+    """The processes that have one of these sockets open, as far as they may be seen: all, for root."""
+    pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return frozenset(pid for pid in pids if any(inode in inodes for inode in (sockets_of(pid) or {}).values()))
+
+
+def listeners() -> dict[str, Bind]:
+    """Where somebody listens on this machine, by the socket's inode."""
+    found: dict[str, Bind] = {}
     for family in ("tcp", "tcp6"):
         for line in _lines(f"/proc/net/{family}"):
             fields = line.split()
             local, state, inode = fields[1], fields[3], fields[9]
-            if state == _LISTENING and int(local.rpartition(":")[2], 16) == port:
-                found.add(inode)
-    return frozenset(found)
-
-
-def listeners_on_path(path: str) -> frozenset[str]:
-    """The same of a Unix socket."""
-    found: set[str] = set()
+            if state == _LISTENING:
+                address, _, port = local.rpartition(":")
+                found[inode] = TcpBind(_host(address), int(port, 16))
     for line in _lines("/proc/net/unix"):
         # Num RefCount Protocol Flags Type St Inode Path
         fields = line.split(maxsplit=7)
-        if len(fields) == 8 and fields[7] == path and int(fields[3], 16) & _ACCEPTING:
-            found.add(fields[6])
-    return frozenset(found)
+        if len(fields) == 8 and int(fields[3], 16) & _ACCEPTING:
+            found[fields[6]] = UnixBind(fields[7])
+    return found
+
+
+def _host(address: str) -> str:
+    """Words of 32 bits in the machine's order, in hexadecimal."""
+    words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
+    return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
 
 
 def _lines(table: str) -> list[str]:

@@ -8,17 +8,19 @@ import httpx
 import msgspec
 
 from daemon.cli.checks.finding import Finding, failed, ok, warning
+from daemon.cli.checks.listening import listening
 from daemon.cli.failure import Problem
 from daemon.printable import printable
 from daemon.settings import TcpBind, UnixBind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from daemon.settings import Bind, Settings
+    from daemon.settings import Bind, ServerSettings, Settings
 
 CHECK = "daemon"
 _PATIENCE = 5.0
+_NOT_FOUND = 404
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -27,19 +29,23 @@ def running(settings: Settings, pid: int | None) -> Iterator[Finding]:
         says = f"None is seen that runs on {settings.storage.path}."
         yield warning(CHECK, says, "Start it: systemctl start tenant-webhooks, or tenant-webhooks serve.")
         return
-    bind = (settings.server.observe_bind or settings.server.bind)[0]
-    if isinstance(bind, TcpBind) and not bind.port:
+    found = listening(pid)
+    places = (found.everywhere if found is not None else []) or _configured(settings.server)
+    if not places:
         yield ok(CHECK, f"It runs (process {pid}); its port is in its log.")
         return
-    yield _asked(pid, bind)
+    yield _asked(pid, places)
 
 
-def _asked(pid: int, bind: Bind) -> Finding:
-    socket = bind.path if isinstance(bind, UnixBind) else None
-    transport = httpx.HTTPTransport(uds=socket, trust_env=False)
+def _configured(server: ServerSettings) -> list[Bind]:
+    """Without those whose port the system chooses."""
+    return [bind for bind in server.observe_bind or server.bind if isinstance(bind, UnixBind) or bind.port]
+
+
+def _asked(pid: int, places: Sequence[Bind]) -> Finding:
+    bind, *others = places
     try:
-        with httpx.Client(transport=transport, trust_env=False, timeout=_PATIENCE) as client:
-            answer = client.get(f"http://{_host(bind)}/readyz")
+        answer = _get(bind)
     except httpx.HTTPError as error:
         says = (
             f"It runs (process {pid}), but does not answer on {bind}: {printable(str(error)) or 'no answer in time'}."
@@ -48,7 +54,15 @@ def _asked(pid: int, bind: Bind) -> Finding:
         return failed(CHECK, says, advice)
     if answer.is_success:
         return ok(CHECK, f"It runs (process {pid}) and is ready.")
+    if answer.status_code == _NOT_FOUND and others:  # this route is not on every listener
+        return _asked(pid, others)
     return failed(CHECK, f"It runs (process {pid}), but is not ready.", _why(answer))
+
+
+def _get(bind: Bind) -> httpx.Response:
+    transport = httpx.HTTPTransport(uds=bind.path if isinstance(bind, UnixBind) else None, trust_env=False)
+    with httpx.Client(transport=transport, trust_env=False, timeout=_PATIENCE) as client:
+        return client.get(f"http://{_host(bind)}/readyz")
 
 
 def _host(bind: Bind) -> str:

@@ -48,7 +48,9 @@ def status_view(house: House, oldest_event: Millis | None) -> StatusView:
         disk=Disk(sources.free_bytes(), sources.least_free_bytes),
         retention=Retention(
             days=house.settings.storage.retention_days or None,
+            max_bytes=house.settings.storage.max_bytes or None,
             oldest=None if oldest_event is None else rfc3339(oldest_event),
+            paused=house.store.retention_paused(),
         ),
     )
 

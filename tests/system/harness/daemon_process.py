@@ -129,11 +129,13 @@ class Daemon:
                 await caller.aclose()
 
 
-async def run_command(*arguments: str, within: float = 20) -> subprocess.CompletedProcess[bytes]:
+async def run_command(
+    *arguments: str, within: float = 20, command: Sequence[str] = COMMAND
+) -> subprocess.CompletedProcess[bytes]:
     """`tenant-webhooks ARGUMENTS` to its end; its exit code is not checked."""
     with trio.fail_after(within):
         return await trio.run_process(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             check=False,
             capture_stdout=True,
             capture_stderr=True,

@@ -27,6 +27,11 @@ def stuck_on(fifo: Path) -> list[str]:
     return [*FAULTY, "--stuck-on", str(fifo)]
 
 
+def starting_until(fifo: Path) -> list[str]:
+    """The daemon whose front end does not start before the FIFO has been opened for writing."""
+    return [*FAULTY, "--starting-until", str(fifo)]
+
+
 class Clock:
     """The wall clock of the daemons that run by `command`."""
 

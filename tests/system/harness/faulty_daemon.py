@@ -1,10 +1,12 @@
 """The daemon with a fault that a test asks for: real functions of it are wrapped, then its own command line runs.
 
-`python -m harness.faulty_daemon [--kill-at POINT --passing N] [--clock FILE] [--stuck-on FIFO] serve --config FILE`
+`python -m harness.faulty_daemon [--kill-at POINT --passing N] [--clock FILE] [--stuck-on FIFO] [--starting-until FIFO]
+serve --config FILE`
 
 `--kill-at` has the process kill itself with SIGKILL when it passes the point for the N-th time. `--clock` adds to the
 wall clock the nanoseconds (a signed 64-bit integer, native) that the mapped file holds at that moment. `--stuck-on` has
-`/readyz` block the event loop until somebody opens the FIFO for writing.
+`/readyz` block the event loop until somebody opens the FIFO for writing. `--starting-until` has the front end wait for
+the same before it starts; the event loop turns.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from daemon.delivery.tenant import TenantActor
 from daemon.egress import transport
 from daemon.egress.tls_wire import TlsWire
 from daemon.egress.wire import PlainWire
 from daemon.front_end.routes import observation
+from daemon.front_end.server import Server
 from daemon.persistence import actor, execution, recovery
 from daemon.persistence.commands import Command, Progress, Publish
 
@@ -133,12 +138,23 @@ def _get_stuck(fifo: Path) -> None:
     observation.reply = reply
 
 
+def _start_slowly(fifo: Path) -> None:
+    original = Server.run
+
+    async def run(self: Server, *, task_status: trio.TaskStatus[None]) -> None:
+        await trio.to_thread.run_sync(fifo.read_bytes, abandon_on_cancel=True)
+        await original(self, task_status=task_status)
+
+    Server.run = run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kill-at", choices=POINTS)
     parser.add_argument("--passing", type=int, default=1)
     parser.add_argument("--clock", type=Path)
     parser.add_argument("--stuck-on", type=Path)
+    parser.add_argument("--starting-until", type=Path)
     arguments, rest = parser.parse_known_args()
     if arguments.kill_at:
         POINTS[arguments.kill_at](Trap(arguments.passing))
@@ -146,6 +162,8 @@ def main() -> None:
         _step_clock(arguments.clock)
     if arguments.stuck_on:
         _get_stuck(arguments.stuck_on)
+    if arguments.starting_until:
+        _start_slowly(arguments.starting_until)
     sys.argv[1:] = rest
 
     from daemon.cli import main as serve

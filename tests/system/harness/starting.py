@@ -45,10 +45,11 @@ class Daemons:
         changes: Mapping[str, Mapping[str, Value]] | None = None,
         *,
         name: str = "main",
+        env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
     ) -> Daemon:
         """A daemon that may never become ready."""
-        return self._keep(await Daemon.launch(self._nursery, self._place(name), changes, None, command))
+        return self._keep(await Daemon.launch(self._nursery, self._place(name), changes, env, command))
 
     async def aclose(self) -> None:
         for daemon in self._started:
