@@ -109,9 +109,9 @@ class EventView(View, frozen=True):
     event: str
     created: str
     idempotency_key: str | None
-    traceparent: str | None
     payload: Raw
     deliveries: list[DeliveryView]
+    traceparent: str | None
 
 
 class EventSummaryView(View, frozen=True):
@@ -243,9 +243,9 @@ def event_view(event: Event, deliveries: list[Delivery]) -> EventView:
         event=event.type,
         created=rfc3339(event.created),
         idempotency_key=event.idempotency_key,
-        traceparent=event.traceparent,
         payload=Raw(event.payload.encode()),
         deliveries=[delivery_view(delivery, whole=False) for delivery in deliveries],
+        traceparent=event.traceparent,
     )
 
 

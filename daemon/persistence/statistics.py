@@ -1,4 +1,4 @@
-"""How a webhook has fared: its deliveries of a time, counted. The newest `MOST_ROWS` of them at most, whatever there are."""
+"""How a webhook has fared: its deliveries of a time, counted; the newest `MOST_ROWS` of them at most."""
 
 from __future__ import annotations
 

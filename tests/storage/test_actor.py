@@ -191,9 +191,9 @@ async def test_a_page_of_deliveries_is_stable_while_rows_are_added(store: Store)
     acme = await store.tenant()
     await store.webhook(acme)
     await store.publish(acme, 4)
-    first = await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 2, None)
+    first = (await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 2, None)).rows
     await store.publish(acme, 3)
-    second = await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 10, first[-1].seq)
+    second = (await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 10, first[-1].seq)).rows
     assert len({delivery.id for delivery in first + second}) == 4
 
 

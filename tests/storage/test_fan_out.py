@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from daemon.persistence import fan_out, queries, searching, recovery
+from daemon.persistence import fan_out, recovery, searching
 from daemon.persistence.backlog import Backlog
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Begun, FanOut, Publish, RemoveTenant, UpdateTenant, UpdateWebhook
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
@@ -274,4 +275,4 @@ async def test_nothing_more_is_made_for_a_tenant_that_has_been_removed(path: Pat
 
 
 def answers(db: sqlite3.Connection, *commands: Publish | FanOut | UpdateTenant | RemoveTenant) -> Sequence[object]:
-    return execute(db, commands, 1000, Limits(), Backlog()).answers
+    return execute(db, commands, 1000, Limits(), Backlog(), ClockSteps(db)).answers

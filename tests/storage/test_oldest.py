@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from daemon.persistence import housekeeping, queries, searching
+from daemon.persistence import housekeeping, searching
 from daemon.persistence.commands import DeleteWebhook
 from daemon.persistence.searching import DeliveryFilter
 from daemon.settings import Limits
@@ -38,7 +38,11 @@ async def test_the_oldest_is_found_wherever_it_waits_and_sweeps_have_their_turn_
         await store.actor.execute(DeleteWebhook(None, webhooks[0].id), PATIENCE)
         while house._cancelling:
             await trio.lowlevel.checkpoint()
-        (second,) = (await store.actor.read(searching.deliveries, DeliveryFilter(webhook=webhooks[1].seq, status="pending"), 1000, None)).rows
+        (second,) = (
+            await store.actor.read(
+                searching.deliveries, DeliveryFilter(webhook=webhooks[1].seq, status="pending"), 1000, None
+            )
+        ).rows
         while oldest.created != {acme.seq: second.created}:
             await trio.lowlevel.checkpoint()
         for webhook in webhooks:

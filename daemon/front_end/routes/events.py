@@ -40,6 +40,7 @@ from daemon.front_end.views import (
     published_view,
 )
 from daemon.identifiers import now_ms
+from daemon.model import ErrorCode, Status
 from daemon.persistence import queries, searching
 from daemon.persistence.commands import NewEvent, Publish
 from daemon.persistence.searching import EventFilter
@@ -47,7 +48,7 @@ from daemon.tracing import HEADER as TRACE_HEADER
 from daemon.tracing import accepted
 
 if TYPE_CHECKING:
-    from daemon.model import ErrorCode, Event, Status
+    from daemon.model import Event
 
 KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile("[!-~]{1,255}")
@@ -61,13 +62,17 @@ class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
     events: list[PublishedEvent]
 
 
+OfType = Annotated[str, Meta(description="Only of this type.", examples=["onboard.session.completed"])]
+WithKey = Annotated[str, Meta(description="Only the event published with this key.", examples=["session-42"])]
+WithStatus = Annotated[Status, Meta(description="Only those with a delivery in this status.")]
+WithError = Annotated[ErrorCode, Meta(description="Only those with a delivery that failed in this way.")]
+
+
 class EventsQuery(Timed, frozen=True, kw_only=True):
-    type: Annotated[str, Meta(description="Only of this type.", examples=["onboard.session.completed"])] | None = None
-    idempotency_key: (
-        Annotated[str, Meta(description="Only the event published with this key.", examples=["session-42"])] | None
-    ) = None
-    status: Annotated[Status, Meta(description="Only those with a delivery in this status.")] | None = None
-    error: Annotated[ErrorCode, Meta(description="Only those with a delivery that failed in this way.")] | None = None
+    type: OfType | None = None
+    idempotency_key: WithKey | None = None
+    status: WithStatus | None = None
+    error: WithError | None = None
 
 
 class _Peek(Struct, frozen=True):
