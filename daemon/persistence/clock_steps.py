@@ -34,7 +34,7 @@ class Span(NamedTuple):
     last: int
 
 
-EVERYTHING = Span(0, _LAST)
+EVERYTHING = Span(1, _LAST)
 
 
 class ClockSteps:
@@ -68,7 +68,7 @@ def spans(db: sqlite3.Connection, table: Table, since: Millis | None, until: Mil
         last = end if until is None else _seek(db, table, Span(begin, end), until + SLACK) - 1
         found.append(Span(first, last))
         end = begin - 1
-    found.append(Span(0, end))
+    found.append(Span(1, end))
     return [span for span in found if span.first <= span.last]
 
 

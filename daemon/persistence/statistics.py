@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-MOST_ROWS: Final = 20_000
+MOST_ROWS: Final = 10_000
 _EVER = (1 << 63) - 1
 _COUNT = f"""
 WITH newest AS MATERIALIZED (

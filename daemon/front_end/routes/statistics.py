@@ -40,7 +40,8 @@ class StatisticsQuery(NoQuery, frozen=True, kw_only=True):
 
 
 async def get(call: Call[Webhook, None, StatisticsQuery]) -> Reply:
-    webhook, window, now = call.object, call.query.window or DEFAULT_WINDOW, now_ms()
+    webhook, now = call.object, now_ms()
+    window = DEFAULT_WINDOW if call.query.window is None else call.query.window
     kept = round(call.house.settings.storage.retention_days * _DAY)
     since = now - min(milliseconds(window), kept or now)
     found = await call.house.reads.read(call.owner, statistics, webhook.seq, since)
