@@ -54,7 +54,6 @@ NARROWED = "seq>? AND seq<?)"
         (DeliveryFilter(tenant=1, status="interrupted"), f"deliveries_interrupted (tenant=? AND {NARROWED}"),
         (DeliveryFilter(tenant=1, status="succeeded"), f"deliveries_tenant (tenant=? AND {NARROWED}"),
         (DeliveryFilter(tenant=1, status="pending"), "INTEGER PRIMARY KEY (rowid=?)"),
-        (DeliveryFilter(webhook=1, since=0), f"deliveries_webhook (webhook=? AND {NARROWED}"),
         (DeliveryFilter(tenant=1, error="dns_failed"), f"deliveries_failed (tenant=? AND {NARROWED}"),
         (DeliveryFilter(event_type="a"), "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
     ],
