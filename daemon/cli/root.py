@@ -19,6 +19,7 @@ from daemon.cli.serve import check_config, serve
 from daemon.cli.status import status
 from daemon.cli.tenants import tenants
 from daemon.cli.tokens import tokens
+from daemon.cli.verify import verify
 from daemon.cli.webhooks import webhooks
 
 PROGRAM = "tenant-webhooks"
@@ -48,6 +49,7 @@ for command in (
     check,
     demo,
     listen,
+    verify,
     tenants,
     tokens,
     webhooks,

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from daemon.cli.identifiers import ID, path
-from daemon.cli.options import client_command, given, list_options, list_query, present, tenant_option
+from daemon.cli.options import (
+    client_command,
+    given,
+    list_options,
+    list_query,
+    present,
+    read_secret_file,
+    tenant_option,
+)
 
 if TYPE_CHECKING:
     from daemon.cli.client import Api
     from daemon.cli.output import Output
 
+_own_secret = click.option(
+    "--secret-file",
+    type=click.Path(path_type=Path),
+    help="A file with a secret of your own on its first line: whsec_ and base64 of 24 to 64 bytes; - for stdin.",
+)
 _COLUMNS = ("id", "active", "url", "name", "lastDelivery.status", "deliveryAttempts", "lastDelivered", "events")
 
 
@@ -62,6 +76,7 @@ def get_webhook(api: Api, output: Output, webhook: str) -> None:
     "--event", "events", multiple=True, help="An event it wants; repeatable.  [default: onboard.session.completed]"
 )
 @click.option("--inactive", is_flag=True, help="Register it without sending to it yet.")
+@_own_secret
 @tenant_option
 @client_command
 def create_webhook(
@@ -71,16 +86,18 @@ def create_webhook(
     name: str | None,
     events: tuple[str, ...],
     inactive: bool,
+    secret_file: Path | None,
     tenant: str | None,
 ) -> None:
-    """Register ENDPOINT, the URL to send to. The answer alone shows its signing secret: keep it then.
+    """Register ENDPOINT, the URL to send to. The answer shows its signing secret, and so does `webhooks secret`.
 
     \b
     tenant-webhooks webhooks create https://yourapp.com/webhooks --name Production
     """
-    document = given(url=endpoint, name=name, events=events, active=False if inactive else None)
+    secret = _read_own(secret_file)
+    document = given(url=endpoint, name=name, events=events, active=False if inactive else None, secret=secret)
     output.record(api.send("POST", path("webhooks"), params=present(tenant=tenant), document=document))
-    output.note("Keep the secret now: it is not shown again.")
+    output.note("Give the secret to the receiver, which verifies with it, and to nobody else.")
 
 
 @webhooks.command("update")
@@ -142,3 +159,44 @@ def webhook_statistics(api: Api, output: Output, webhook: str, window: str | Non
 def ping_webhook(api: Api, output: Output, webhook: str) -> None:
     """Send webhook.ping to one webhook, now; shows the delivery, `deliveries get` how it went."""
     output.record(api.send("POST", path("webhooks", webhook, "ping")))
+
+
+@webhooks.command("secret")
+@click.argument("webhook", type=ID)
+@client_command
+def show_secret(api: Api, output: Output, webhook: str) -> None:
+    """The secret that a webhook's deliveries are signed with, and until when older ones sign too.
+
+    \b
+    tenant-webhooks webhooks secret w1X2y3Z4 --json
+    """
+    output.record(api.get(path("webhooks", webhook, "secret")))
+
+
+@webhooks.command("rotate-secret")
+@click.argument("webhook", type=ID)
+@click.option(
+    "--overlap-hours",
+    type=click.IntRange(0, 168),
+    help="How long the old secret signs too; 0: it has leaked, it and all before it end now.  [default: 24]",
+)
+@_own_secret
+@client_command
+def rotate_secret(api: Api, output: Output, webhook: str, overlap_hours: int | None, secret_file: Path | None) -> None:
+    """Put a new secret in force; the old one signs too until the overlap ends.
+
+    \b
+    tenant-webhooks webhooks rotate-secret w1X2y3Z4 --overlap-hours 48
+    """
+    document = given(overlapHours=overlap_hours, secret=_read_own(secret_file))
+    output.record(api.send("POST", path("webhooks", webhook, "secret", "rotate"), document=document))
+
+
+def _read_own(file: Path | None) -> str | None:
+    """Raises `click.UsageError`."""
+    if file is None:
+        return None
+    secret = read_secret_file(file, "--secret-file")
+    if not secret:
+        raise click.UsageError(f"--secret-file: the first line of {file} is empty.")
+    return secret

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hmac
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+SHORTEST_KEY: Final = 24
+LONGEST_KEY: Final = 64
+"""In bytes: what the specification recommends for keys that others make."""
 
 _PREFIX = "whsec_"
 
@@ -49,4 +53,14 @@ def parse_secret(text: str) -> bytes:
         raise ValueError("a webhook secret is whsec_ followed by base64") from None
     if not raw:
         raise ValueError("a webhook secret is whsec_ followed by base64")
+    return raw
+
+
+def parse_own_secret(text: str) -> bytes:
+    """The key in a secret that its user made. Raises ValueError, which does not repeat the text."""
+    raw = parse_secret(text)
+    if not SHORTEST_KEY <= len(raw) <= LONGEST_KEY:
+        raise ValueError(f"has {len(raw)} bytes of key; take {SHORTEST_KEY} to {LONGEST_KEY}, from a random source")
+    if format_secret(raw) != text:  # bits beside the last byte: libraries differ in what they make of them
+        raise ValueError("is not the base64 that its own bytes have; encode them again")
     return raw

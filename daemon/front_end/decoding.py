@@ -53,6 +53,12 @@ def body_of(kind: type[T]) -> Body[T]:
     return Body((kind,), lambda raw: decode(decoder.decode, raw, kind=kind))
 
 
+def optional_body_of(kind: type[T]) -> Body[T]:
+    """As `body_of`; no body at all stands for `{}`."""
+    body = body_of(kind)
+    return Body(body.types, lambda raw: body.decode(raw or b"{}"))
+
+
 def escape(name: str) -> str:
     """A member's name as one reference token of a JSON Pointer (RFC 6901 §3); one that is very long is cut."""
     shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"

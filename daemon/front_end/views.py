@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from daemon.instants import rfc3339
 from daemon.model import (
@@ -22,6 +22,9 @@ from daemon.model import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.model import SigningSecret
     from daemon.persistence.commands import Published
 
 V = TypeVar("V")
@@ -54,12 +57,36 @@ class WebhookView(View, frozen=True):
 
 
 class CreatedWebhook(WebhookView, frozen=True):
-    """The answer to a registration alone shows the secret."""
+    """The answer to a registration alone shows the secret beside the rest."""
 
     secret: str
 
     def __repr__(self) -> str:
         return f"CreatedWebhook({self.id!r})"
+
+
+class PreviousSecret(View, frozen=True):
+    """A secret that was replaced and still signs."""
+
+    created: str
+    expires: Annotated[str, Meta(description="When it stops signing.")]
+
+
+class SigningSecretView(View, frozen=True):
+    """How a webhook's deliveries are signed now; times to the second."""
+
+    secret: Annotated[str, Meta(description="The secret in force: `whsec_` and base64. Keep it as you keep passwords.")]
+    created: Annotated[str, Meta(description="Since when it is in force.")]
+    previous: Annotated[
+        list[PreviousSecret],
+        Meta(
+            description="Those before it that still sign, the newest first; each adds a signature to the header. Their "
+            "text is not shown again."
+        ),
+    ]
+
+    def __repr__(self) -> str:
+        return f"SigningSecretView({self.created!r})"
 
 
 class DeliveryView(View, frozen=True, kw_only=True):
@@ -186,6 +213,19 @@ def webhook_view(webhook: Webhook) -> WebhookView:
 
 def created_webhook(webhook: Webhook, secret: str) -> CreatedWebhook:
     return CreatedWebhook(*_webhook_fields(webhook), secret)
+
+
+def signing_secret_view(current: SigningSecret, previous: Sequence[SigningSecret], secret: str) -> SigningSecretView:
+    """`previous` are those with an end."""
+    return SigningSecretView(
+        secret,
+        rfc3339(current.created, digits=0),
+        [
+            PreviousSecret(rfc3339(old.created, digits=0), rfc3339(old.expires, digits=0))
+            for old in previous
+            if old.expires is not None
+        ],
+    )
 
 
 def _webhook_fields(

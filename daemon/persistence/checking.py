@@ -60,6 +60,12 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
     ),
     (
         1,
+        "webhooks whose newest secret is not the only one without an end",
+        """SELECT w.id FROM webhooks w JOIN secrets s ON s.webhook = w.seq AND s.expires IS NULL
+           WHERE s.created < (SELECT max(o.created) FROM secrets o WHERE o.webhook = w.seq)""",
+    ),
+    (
+        1,
         "subscriptions that are not what their webhooks say",
         f"""SELECT w.id FROM webhooks w, json_each(w.events) e WHERE w.active AND w.tenant NOT {_OF_REMOVED}
             AND NOT EXISTS (SELECT 1 FROM subscriptions s

@@ -11,7 +11,18 @@ from typing import Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from daemon.model import Claimed, Delivery, Endpoint, Finished, Millis, Permission, Tenant, Token, Webhook
+from daemon.model import (
+    Claimed,
+    Delivery,
+    Endpoint,
+    Finished,
+    Millis,
+    Permission,
+    SigningSecret,
+    Tenant,
+    Token,
+    Webhook,
+)
 
 R = TypeVar("R")
 
@@ -140,6 +151,19 @@ class DeleteWebhook(Command[None], frozen=True):
 
     tenant: int | None
     id: str
+
+
+class RotateSecret(Command[list[SigningSecret]], frozen=True):
+    """Put `key` in force; those before it sign on for `overlap` ms at the most. Answers those that sign from the next
+    claim on, the newest first. Raises `NotFound`, `Conflict` if it is in force already, `LimitReached`."""
+
+    tenant: int | None
+    webhook: str
+    key: bytes
+    overlap: Millis
+
+    def __repr__(self) -> str:
+        return f"RotateSecret({self.webhook!r}, overlap={self.overlap})"
 
 
 class Redeliver(Command[Delivery], frozen=True):

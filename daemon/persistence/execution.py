@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from daemon.persistence import administration, webhooks
+from daemon.persistence import administration, signing_secrets, webhooks
 from daemon.persistence.commands import (
     Command,
     CreateTenant,
@@ -21,6 +21,7 @@ from daemon.persistence.commands import (
     Redeliver,
     RemoveTenant,
     RevokeToken,
+    RotateSecret,
     UpdateTenant,
     UpdateWebhook,
 )
@@ -65,6 +66,7 @@ _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effe
     CreateWebhook: webhooks.create_webhook,
     UpdateWebhook: webhooks.update_webhook,
     DeleteWebhook: webhooks.delete_webhook,
+    RotateSecret: signing_secrets.rotate,
     Redeliver: webhooks.redeliver,
     Ping: webhooks.ping,
 }

@@ -1,5 +1,5 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the age of the oldest that
-waits, rest."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the deletion of secrets that
+have ended, the age of the oldest that waits, rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
-from daemon.persistence import sweeping
+from daemon.persistence import signing_secrets, sweeping
 from daemon.persistence.checkpoints import Checkpoints
 from daemon.persistence.oldest import Oldest
 from daemon.persistence.rest import Rest
@@ -28,6 +28,7 @@ Step = Callable[[], Callable[[], None]]
 """Run in the writer's thread; what it returns, in the event loop."""
 
 LOOK_SECONDS = 1.0
+SECONDS_BETWEEN_EXPIRIES = 60.0
 # Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
 _SECONDS_BETWEEN_SWEEPS = 0.025
 
@@ -46,7 +47,7 @@ class Housekeeping:
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
         self.retention = Retention(connection, storage, metrics)
-        self._looked = self._swept = 0.0
+        self._looked = self._swept = self._expired = 0.0
         self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
@@ -84,6 +85,10 @@ class Housekeeping:
         if now - self._swept >= _SECONDS_BETWEEN_SWEEPS and (sweep := self._sweep()) is not None:
             self._swept = now
             return sweep
+        if now - self._expired >= SECONDS_BETWEEN_EXPIRIES:
+            self._expired = now
+            if not self.retention.doubts_the_clock:
+                return self._delete_secrets
         retain = self.retention.next(now)
         return None if retain is None else lambda: self._retain(retain)
 
@@ -110,6 +115,15 @@ class Housekeeping:
     def _look(self) -> Callable[[], None]:
         self.oldest.look(self._connection)
         return lambda: None
+
+    def _delete_secrets(self) -> Callable[[], None]:
+        deleted = signing_secrets.delete_expired(self._connection, now_ms())
+
+        def done() -> None:
+            if deleted:
+                self._wrote(2 * deleted)
+
+        return done
 
     def _take_rest(self) -> Callable[[], None]:
         self._rest.take()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from daemon.model import Delivery, Event, Millis, Tenant, Token, Webhook
+from daemon.model import Delivery, Event, Millis, SigningSecret, Tenant, Token, Webhook
 from daemon.persistence import rows
 
 if TYPE_CHECKING:
@@ -63,6 +63,14 @@ def webhooks(
     if active is not None:
         where.add("w.active = ?", active)
     return [rows.webhook(row) for row in _page(db, rows.WEBHOOK, "webhooks w", "w", where, limit, before)]
+
+
+def secrets(db: sqlite3.Connection, webhook_seq: int) -> list[SigningSecret]:
+    """The newest first, and those too that have ended and are not deleted yet."""
+    found = db.execute(
+        "SELECT key, created, expires FROM secrets WHERE webhook = ? ORDER BY created DESC", (webhook_seq,)
+    )
+    return [SigningSecret(*row) for row in found]
 
 
 def delivery(db: sqlite3.Connection, id: str, tenant: int | None) -> Delivery | None:

@@ -99,6 +99,11 @@ class Retention:
         if self._clock.doubted and self._kept:
             self._tell_doubt()
 
+    @property
+    def doubts_the_clock(self) -> bool:
+        """Whether it has jumped: nothing is deleted by it then."""
+        return self._clock.doubted
+
     def committed(self, now: float, added: int) -> None:
         """Others have committed, and added so many rows: deleting keeps up with that."""
         self._rate.committed(now, added)

@@ -78,6 +78,7 @@ def _fan_outs(database: Database) -> None:
 
 
 _INTEGRATORS = """
+CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
 ALTER TABLE events ADD COLUMN traceparent TEXT;
 ALTER TABLE webhooks ADD COLUMN consecutive_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE webhooks ADD COLUMN failing_since INTEGER;

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -128,3 +130,24 @@ async def everything(api: House) -> list[str]:
     tokens = (await api.ask("GET", "/v1/tenants/acme/tokens")).json()["data"]
     await api.ask("DELETE", f"/v1/tenants/acme/tokens/{tokens[0]['id']}")
     return [token, OPERATOR, made["secret"], "hunter2", "hunter3", "payload-of-a-session", "/hidden", "nowhere"]
+
+
+async def test_a_rotation_is_one_line_and_no_secret_is_in_any(tmp_path: Path) -> None:
+    own, next_own, refused = ("whsec_" + base64.b64encode(os.urandom(size)).decode() for size in (32, 33, 23))
+    with logged() as lines:
+        async with house(tmp_path) as api:
+            token = await api.tenant()
+            made = await api.webhook(token, secret=own)
+            path = f"/v1/webhooks/{made['id']}/secret"
+            shown = (await api.ask("GET", path, token=token)).json()["secret"]
+            rotation = {"overlapHours": 1, "secret": next_own}
+            assert (await api.ask("POST", f"{path}/rotate", rotation, token=token)).status_code == 200
+            assert (await api.ask("POST", f"{path}/rotate", {"secret": refused}, token=token)).status_code == 422
+            made_here = (await api.ask("POST", f"{path}/rotate", token=token)).json()["secret"]
+    first, second = (line for line in lines if line["event"] == "webhook.secret_rotated")
+    assert first.items() >= {"tenant": "acme", "webhook": made["id"], "overlap_hours": 1, "own": True}.items()
+    assert second.items() >= {"overlap_hours": 24, "own": False, "signing": 3}.items()
+    text = json.dumps(lines)
+    assert shown == own
+    for secret in (own, next_own, refused, made_here):
+        assert secret.removeprefix("whsec_")[:12] not in text

@@ -65,6 +65,9 @@ def test_a_list_goes_on_until_the_search_has_found_something(server: Server) -> 
         ("webhooks update w1 --active --name=", "PATCH", "/v1/webhooks/w1", {"name": None, "active": True}),
         ("webhooks update w1 --endpoint u --event e", "PATCH", "/v1/webhooks/w1", {"url": "u", "events": ["e"]}),
         ("webhooks delete w1", "DELETE", "/v1/webhooks/w1", None),
+        ("webhooks secret w1", "GET", "/v1/webhooks/w1/secret", None),
+        ("webhooks rotate-secret w1", "POST", "/v1/webhooks/w1/secret/rotate", {}),
+        ("webhooks rotate-secret w1 --overlap-hours 0", "POST", "/v1/webhooks/w1/secret/rotate", {"overlapHours": 0}),
         ("webhooks ping w1", "POST", "/v1/webhooks/w1/ping", None),
         ("webhooks stats w1 --window 7d", "GET", "/v1/webhooks/w1/stats?window=7d", None),
         (
@@ -108,6 +111,9 @@ def test_each_command_is_one_request_of_the_api(
         "tenants update acme",
         "webhooks update w1",
         "webhooks get ..",
+        "webhooks rotate-secret w1 --overlap-hours 169",
+        "webhooks rotate-secret w1 --secret-file /nonexistent",
+        "webhooks create https://a.example/ --secret-file /dev/null",
         "tokens create acme",
         "tokens create acme --permission everything",
         "deliveries list --limit 201",
@@ -136,10 +142,23 @@ def test_a_record_reads_as_lines_and_as_the_exact_json(server: Server) -> None:
 
 
 def test_what_is_shown_only_once_is_said_to_be(server: Server) -> None:
-    server.respond(Answer(201, b'{"id":"w1","secret":"whsec_c2VjcmV0"}'))
-    result = run("webhooks", "create", "https://a.example/")
-    assert "whsec_c2VjcmV0" in result.stdout
+    server.respond(Answer(201, b'{"id":"tok_1","token":"tw_c2VjcmV0"}'))
+    result = run("tokens", "create", "acme", "--permission", "publish_events")
+    assert "tw_c2VjcmV0" in result.stdout
     assert "not shown again" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["create https://a.example/x", "rotate-secret w1"])
+@pytest.mark.parametrize("from_stdin", [True, False], ids=["stdin", "file"])
+def test_a_secret_of_ones_own_comes_from_a_file_or_from_stdin(
+    server: Server, command: str, from_stdin: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("whsec_c2VjcmV0\n")
+    name = "-" if from_stdin else str(file)
+    result = run("webhooks", *command.split(), "--secret-file", name, input=b"whsec_c2VjcmV0\n")
+    assert result.exit_code == 0, result.output
+    assert json.loads(server.seen[0].body)["secret"] == "whsec_c2VjcmV0"
 
 
 def test_all_follows_the_cursors(server: Server) -> None:

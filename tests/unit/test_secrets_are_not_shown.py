@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from daemon.front_end.operator_token import OperatorToken
-from daemon.front_end.views import created_token, created_webhook
-from daemon.model import Endpoint, Token, Webhook
-from daemon.persistence.commands import CreateWebhook
+from daemon.front_end.routes.signing_secrets import Rotation
+from daemon.front_end.routes.webhooks import NewWebhook
+from daemon.front_end.views import created_token, created_webhook, signing_secret_view
+from daemon.model import Endpoint, SigningSecret, Token, Webhook
+from daemon.persistence.commands import CreateWebhook, RotateSecret
 
 SECRET = "c2VjcmV0"
 RAW = SECRET.encode()
@@ -21,6 +23,11 @@ _TOKEN = Token("tok_1", 1, None, (), 0, None, RAW)
         CreateWebhook(1, "https://example.com/", None, (), True, RAW),
         created_webhook(_WEBHOOK, SECRET),
         created_token(_TOKEN, SECRET),
+        SigningSecret(RAW, 1, None),
+        RotateSecret(1, "w0000001", RAW, 0),
+        signing_secret_view(SigningSecret(RAW, 1, None), [], SECRET),
+        NewWebhook(url="https://example.com/", secret=SECRET),
+        Rotation(secret=SECRET),
         Endpoint(1, "w0000001", "acme", "https://example.com/", (RAW,)),
         _TOKEN,
         OperatorToken(RAW),

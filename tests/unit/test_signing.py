@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Oracle
 from standardwebhooks import WebhookVerificationError
 
-from daemon.delivery.signing import Signer, format_secret, parse_secret
+from daemon.delivery.signing import Signer, format_secret, parse_own_secret, parse_secret
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=400)
 _secrets = st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=4)
@@ -74,3 +74,18 @@ def test_what_is_no_secret_is_refused_without_repeating_it(text: str) -> None:
 
 def test_a_signer_does_not_show_its_secrets() -> None:
     assert "verysecret" not in repr(Signer([b"verysecret"]))
+
+
+@given(st.binary(max_size=100))
+def test_a_secret_of_ones_own_has_24_to_64_bytes(raw: bytes) -> None:
+    if 24 <= len(raw) <= 64:
+        assert parse_own_secret(format_secret(raw)) == raw
+    else:
+        with pytest.raises(ValueError, match=r"whsec_|bytes"):
+            parse_own_secret(format_secret(raw))
+
+
+def test_a_secret_of_ones_own_whose_last_bits_mean_nothing_is_refused() -> None:
+    text = "whsec_" + "A" * 42 + "B="  # as AA=: libraries differ in whether that is base64
+    with pytest.raises(ValueError, match="encode them again"):
+        parse_own_secret(text)

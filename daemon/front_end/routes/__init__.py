@@ -9,6 +9,7 @@ from daemon.front_end.routes import (
     events,
     observation,
     pages,
+    signing_secrets,
     statistics,
     status,
     tenants,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ROUTES: tuple[AnyRoute, ...] = (
     *webhooks.ROUTES,
     *statistics.ROUTES,
+    *signing_secrets.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
     *tenants.ROUTES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +15,7 @@ from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, listed, nothing, page_of, place, reply
+from daemon.front_end.signing_keys import OwnSecret, key_of
 from daemon.front_end.views import (
     CreatedWebhook,
     DeliveryView,
@@ -37,11 +37,15 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-SECRET_BYTES = 32
-
 Name = Annotated[str, Meta(max_length=255)]
 ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
 """Accepted and ignored, whatever it is: what GET shows may be sent back."""
+
+
+IgnoredSecret = Annotated[
+    ReadOnly,
+    Meta(description="Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
+]
 
 
 class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -51,16 +55,20 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     last_delivered: ReadOnly = UNSET
     delivery_attempts: ReadOnly = UNSET
     last_delivery: ReadOnly = UNSET
-    secret: ReadOnly = UNSET
 
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out."""
+    """A registration; null stands for left out. The answer to one, sent again, makes another webhook that is signed
+    with the same secret."""
 
     url: str
     name: Name | None = None
     events: list[str] | None = None
     active: bool | None = None
+    secret: OwnSecret | None = None
+
+    def __repr__(self) -> str:
+        return f"NewWebhook({self.url!r})"
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
@@ -70,6 +78,7 @@ class WebhookChanges(_Submitted, frozen=True, kw_only=True):
     name: Name | UnsetType | None = UNSET
     events: list[str] | None = None
     active: bool | None = None
+    secret: IgnoredSecret = UNSET
 
 
 class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
@@ -85,18 +94,18 @@ async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
     _check(body.url, body.events)
     _check_address(call.house, body.url, tenant.id)
-    secret = secrets.token_bytes(SECRET_BYTES)
+    key = key_of(body.secret)
     command = CreateWebhook(
         tenant=tenant.seq,
         url=body.url,
         name=body.name,
         events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
         active=body.active is not False,
-        secret=secret,
+        secret=key,
     )
     webhook = await call.house.execute(command)
     log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
-    view = created_webhook(webhook, format_secret(secret))
+    view = created_webhook(webhook, format_secret(key))
     return reply(view, 201, Location=f"/v1/webhooks/{webhook.id}")
 
 
