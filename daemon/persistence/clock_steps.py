@@ -59,7 +59,7 @@ def spans(db: sqlite3.Connection, table: Table, since: Millis | None, until: Mil
     if since is None and until is None:
         return [EVERYTHING]
     column = "delivery" if table == "deliveries" else "event"
-    query = f"SELECT {column} FROM clock_steps ORDER BY {column} DESC LIMIT {_MOST_STEPS}"
+    query = f"SELECT DISTINCT {column} FROM clock_steps ORDER BY {column} DESC LIMIT {_MOST_STEPS}"
     (newest,) = db.execute(f"SELECT coalesce(max(seq), 0) FROM {table}").fetchone()
     found: list[Span] = []
     end = newest

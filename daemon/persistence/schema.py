@@ -85,7 +85,8 @@ ALTER TABLE webhooks ADD COLUMN failing_since INTEGER;
 UPDATE webhooks SET consecutive_failures = 1,
     failing_since = CAST(round((julianday(last_delivery ->> 'at') - 2440587.5) * 86400000) AS INTEGER)
     WHERE last_delivery ->> 'status' = 'failed';
-CREATE TABLE clock_steps (delivery INTEGER PRIMARY KEY, event INTEGER NOT NULL);
+CREATE TABLE clock_steps (
+    delivery INTEGER NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (delivery, event)) WITHOUT ROWID;
 INSERT INTO clock_steps VALUES (
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) + 1,
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) + 1)

@@ -150,6 +150,17 @@ def test_no_row_of_a_time_is_missed_though_the_clock_is_set_back_and_the_daemon_
         assert not [seq for seq in wanted if not any(span.first <= seq <= span.last for span in found)]
 
 
+def test_what_came_after_the_clock_was_set_back_is_found_with_what_came_before(path: Path) -> None:
+    with closing(open_writer(path)) as db:
+        clock = ClockSteps(db)
+        for at in (100_000, 105_000, 110_000, 80_000, 81_000, 101_000):
+            clock.note(db, at)
+            insert(db, at)
+            clock.committed(at)
+        assert spans(db, "events", 80_500, 80_600) == [(4, 5)]
+        assert spans(db, "events", 100_500, 101_500) == [(6, 6), (1, 1)]
+
+
 def test_a_time_long_ago_is_not_looked_for_row_by_row(path: Path) -> None:
     with closing(open_writer(path)) as db:
         for at in range(0, 1_000_000, 1000):
