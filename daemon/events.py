@@ -1,18 +1,19 @@
-"""Event types: names, the schema they are published with, the exact bytes receivers are sent (CONTRACT §1, §5)."""
+"""The built-in event types: names, the schema they are published with, the exact bytes receivers are sent (CONTRACT §1,
+§5); and the envelope that every published event has. Those of the configuration are in `event_types`."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.json import Decoder
 
 from daemon.instants import normalised, rfc3339
 
 SESSION_COMPLETED = "onboard.session.completed"
 PING = "webhook.ping"
-SUBSCRIBABLE = frozenset({SESSION_COMPLETED})
 
 
 class Instant(str):
@@ -59,17 +60,30 @@ _KEY = Meta(
 )
 
 
-class PublishedEvent(_Published, frozen=True):
-    """One event as a platform publishes it. `tenant` is for the operator's token only."""
+class Envelope(_Published, frozen=True, kw_only=True):
+    """What every event has beside its subject. `tenant` is for the operator's token only."""
 
     event: str
-    session: PublishedSession
     idempotency_key: Annotated[str, _KEY] | None = None
     timestamp: Instant | None = None
     tenant: str | None = None
 
 
-_decoder = msgspec.json.Decoder(PublishedEvent, dec_hook=_decode_custom)
+class PublishedEvent(Envelope, frozen=True, kw_only=True):
+    """A session's event as a platform publishes it."""
+
+    session: PublishedSession
+
+
+E = TypeVar("E", bound=Envelope)
+
+
+def decoder_of(kind: type[E]) -> Decoder[E]:
+    """A decoder that takes times as `Instant`s."""
+    return Decoder(kind, dec_hook=_decode_custom)
+
+
+_decoder = decoder_of(PublishedEvent)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -131,6 +145,11 @@ def _step(step: PublishedStep | None) -> _Step:
     return _NOT_DONE if step is None else _Step(bool(step.completed), step.confirmed, _text(step.completed_at))
 
 
+def timestamp(published: Envelope, now: int) -> str:
+    """When it happened: as it was published, or `now` (milliseconds)."""
+    return rfc3339(now, digits=0) if published.timestamp is None else str(published.timestamp)
+
+
 def payload(published: PublishedEvent, now: int) -> bytes:
     """The body every receiver of the event is sent: PascalCase, nulls present, no white space. `now` in milliseconds
     is the timestamp of an event published without one."""
@@ -138,7 +157,7 @@ def payload(published: PublishedEvent, now: int) -> bytes:
     return _encoder.encode(
         _SessionEvent(
             published.event,
-            rfc3339(now, digits=0) if published.timestamp is None else str(published.timestamp),
+            timestamp(published, now),
             _Session(
                 session.id,
                 session.status,
@@ -148,6 +167,17 @@ def payload(published: PublishedEvent, now: int) -> bytes:
             ),
         )
     )
+
+
+def session_schema() -> dict[str, Any]:
+    """The JSON Schema of a published session."""
+    return msgspec.json.schema(PublishedSession, schema_hook=_described)
+
+
+def _described(kind: type) -> dict[str, Any]:
+    if kind is Instant:
+        return {"type": "string", "format": "date-time"}
+    raise NotImplementedError
 
 
 def ping_payload(webhook: str, name: str | None, now: int) -> bytes:

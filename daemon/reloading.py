@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from daemon.operations.logs import get_logger
-from daemon.settings import SettingsError
+from daemon.settings import SettingsError, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from daemon.settings import Settings
 
-SECTIONS: Final = ("egress", "limits", "logging")
+SECTIONS: Final = ("egress", "limits", "logging", "events")
 """What can change while the daemon runs; everything else needs a restart."""
 
 log = get_logger()
@@ -51,6 +51,7 @@ def changed(before: Settings, after: Settings) -> list[str]:
     return [
         f"{section}.{key}"
         for section in before.__struct_fields__
-        for key, value in structs.asdict(getattr(before, section)).items()
-        if getattr(getattr(after, section), key) != value
+        for old, new in [(keys(getattr(before, section)), keys(getattr(after, section)))]
+        for key in old | new
+        if old.get(key) != new.get(key)
     ]

@@ -24,7 +24,7 @@ from daemon.cli.inbox import Inbox
 from daemon.cli.narration import DemoFailed, Narrator, curl
 from daemon.cli.output import Document, Page
 from daemon.cli.receiver import receive
-from daemon.cli.sample import DELIVERED, PUBLISHED
+from daemon.sample import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -105,7 +105,7 @@ def list_events(
 @client_command
 def get_event(api: Api, output: Output, event: str) -> None:
     """One event: its payload as sent, and its deliveries."""
-    output.record(api.get(path("events", event)), {"deliveries": COLUMNS})
+    output.record(api.get(path("events", event)), {"deliveries": COLUMNS}, ("payload",))
 
 
 def _checked(key: str) -> str:

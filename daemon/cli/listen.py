@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import trio
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
@@ -126,7 +126,7 @@ def verdict(receipt: Receipt) -> tuple[str, str]:
 def readable(body: bytes) -> str:
     """A body for people: JSON indented, anything else as text; cut at 20,000 characters."""
     text = body.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError, RecursionError):
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        text = msgspec.json.format(body, indent=2).decode("utf-8", "replace")  # numbers as they were
     cut = text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
     return "\n".join(f"  {line}" for line in printable(cut, lines=True).split("\n"))

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 Document = dict[str, object]
 
-_FOLDING = ("url", "name", "events", "permissions")
+# What a publisher sent may hold numbers that no float does.
+_document = msgspec.json.Decoder(Document, float_hook=float)
+
+_FOLDING = ("url", "name", "events", "permissions", "description")
 _FOLDED_WIDTH = 24  # columns that a long text keeps at the least
 _UNBOUNDED = 100_000  # columns: lines meant for another program are never folded
 
@@ -43,12 +46,25 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def record(self, body: bytes, tables: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
-        """One resource; `tables` as `show_record` takes it."""
+    def record(
+        self,
+        body: bytes,
+        tables: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        documents: Sequence[str] = (),
+    ) -> None:
+        """One resource; `tables` as `show_record` takes it. `documents` are members that are shown as the JSON they
+        are: to read their numbers could change them."""
         if self.as_json:
             _write(sys.stdout, body, b"\n")
-        else:
-            show_record(msgspec.json.decode(body, type=Document), tables)
+            return
+        members = msgspec.json.decode(body, type=dict[str, Raw])
+        shown = {name: members.pop(name) for name in documents if name in members}
+        show_record({name: msgspec.json.decode(member) for name, member in members.items()}, tables)
+        for name, document in shown.items():
+            if bytes(document) != b"null":
+                console = console_for_results()
+                console.print(Text(f"\n{name}", style="bold"))
+                console.print(Text(indented(bytes(document))))
 
     def note(self, sentence: str) -> None:
         """A hint, or that something without a result is done: for people; programs have the exit code."""
@@ -62,7 +78,7 @@ class Output:
             return
         for body in pages:
             page = msgspec.json.decode(body, type=Page)
-            show_rows([msgspec.json.decode(item, type=Document) for item in page.data], columns)
+            show_rows([_document.decode(item) for item in page.data], columns)
             if page.next is not None and not whole:
                 self.note(f"There are more: --all, or --cursor {printable(page.next)}")
 
@@ -190,6 +206,11 @@ def flat(document: Document, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield from flat(cast("Document", value), f"{prefix}{key}.")
         elif not objects(cast("object", value)):
             yield prefix + key, value
+
+
+def indented(document: bytes) -> str:
+    """JSON text with a line for each member, its names, texts and numbers as they were."""
+    return printable(msgspec.json.format(document, indent=2).decode("utf-8", "replace"), lines=True)
 
 
 def objects(value: object) -> list[Document]:

@@ -13,6 +13,7 @@ from daemon.cli.check import check
 from daemon.cli.deliveries import deliveries
 from daemon.cli.demo import demo
 from daemon.cli.doctor import doctor
+from daemon.cli.event_types import event_types
 from daemon.cli.events import events
 from daemon.cli.listen import listen
 from daemon.cli.serve import check_config, serve
@@ -53,6 +54,7 @@ for command in (
     tenants,
     tokens,
     webhooks,
+    event_types,
     events,
     deliveries,
 ):

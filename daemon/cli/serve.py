@@ -65,7 +65,8 @@ def check_config(config: str | None) -> None:
     said = {} if config is None else tomllib.loads(Path(config).read_text(encoding="utf-8"))
 
     def source(section: str, key: str) -> str:
-        variable = f"TENANT_WEBHOOKS_{section}__{key}".upper()
+        variable = f"TENANT_WEBHOOKS_{section}" if section == "events" else f"TENANT_WEBHOOKS_{section}__{key}"
+        variable = variable.upper()
         if variable in os.environ:
             return variable
         return printable(str(config)) if key in said.get(section, {}) else "default"
@@ -81,7 +82,8 @@ def toml_lines(sections: Mapping[str, Mapping[str, object]], source: Callable[[s
             yield ""
         yield f"[{section}]"
         for key, value in values.items():
-            yield f"{key} = {toml_value(value)}  # {source(section, key)}"
+            name = key if key.isascii() and key.isidentifier() else toml_value(key)
+            yield f"{name} = {toml_value(value)}  # {source(section, key)}"
 
 
 def toml_value(value: object) -> str:

@@ -14,6 +14,7 @@ from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
+from daemon.event_types.catalogue import Catalogue
 from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
 from daemon.front_end.framing import REFUSED
@@ -63,7 +64,7 @@ class Api(Application):
 
     def reload(self, settings: Settings, policy: AddressPolicy) -> None:
         """They hold for the requests that come from now on."""
-        self._house = replace(self._house, settings=settings, policy=policy)
+        self._house = replace(self._house, settings=settings, policy=policy, event_types=Catalogue(settings.events))
 
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
@@ -146,7 +147,7 @@ def create_app(
     through."""
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
-    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store))
+    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store), Catalogue(settings.events))
     return Api(house, operator, tuple(routes))
 
 

@@ -24,6 +24,7 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _LENGTH = re.compile(r"Expected `(str|array)` of length (<=|>=) ([0-9]+)")
 _BOUND = re.compile(r"Expected `int` (<=|>=) (-?[0-9]+)")
 _UNNAMED = ("Expected `str` matching regex ", "Invalid enum value ")
+_OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 _NAMES = {
     "str": "a string",
     "int": "a whole number",
@@ -33,6 +34,10 @@ _NAMES = {
     "object": "an object",
     "null": "null",
 }
+
+
+# Numbers are not read: one that no float holds is JSON too.
+_syntax = msgspec.json.Decoder(msgspec.Raw)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def decode(
 def check_syntax(raw: bytes | msgspec.Raw) -> None:
     """Raises Problem `not-json` unless `raw` is JSON text, or `invalid` if it is nested too deep to tell."""
     try:
-        msgspec.json.decode(raw)
+        _syntax.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_json(error) from None
     except RecursionError:
@@ -139,6 +144,8 @@ def sentence(what: str, kind: Any = None, place: str = "$") -> str:
         unit = "character" if match.group(1) == "str" else "item"
         many = "" if match.group(3) == "1" else "s"
         return f"must have at {'most' if match.group(2) == '<=' else 'least'} {match.group(3)} {unit}{many}"
+    if what in _OUT_OF_RANGE:
+        return "is a number with too many digits"
     if match := _BOUND.fullmatch(what):
         return f"must be at {'most' if match.group(1) == '<=' else 'least'} {match.group(2)}"
     return what

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
     from daemon.egress.policy import AddressPolicy
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
@@ -56,6 +57,7 @@ class House:
     roles: frozenset[Role]
     shares: Shares
     reads: FairReads
+    event_types: Catalogue
 
     async def execute(self, command: Command[R]) -> R:
         """Raises the command's refusals; cancellation is the store's to answer for."""

@@ -6,6 +6,7 @@ from daemon.settings.records import (
     AuthSettings,
     DeliverySettings,
     EgressSettings,
+    EventTypeSettings,
     Limits,
     LoggingSettings,
     ObserveSettings,
@@ -14,6 +15,7 @@ from daemon.settings.records import (
     StorageSettings,
     TenantEgress,
     describe,
+    keys,
 )
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Bind",
     "DeliverySettings",
     "EgressSettings",
+    "EventTypeSettings",
     "Limits",
     "LoggingSettings",
     "Network",
@@ -33,6 +36,7 @@ __all__ = [
     "TenantEgress",
     "UnixBind",
     "describe",
+    "keys",
     "load",
     "parse_bind",
     "parse_network",

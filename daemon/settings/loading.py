@@ -13,10 +13,13 @@ import msgspec
 from msgspec import Meta, Struct, inspect, structs
 
 from daemon.settings.addresses import Bind, Network, TcpBind, parse_bind, parse_network
+from daemon.settings.event_types import event_types
 from daemon.settings.records import Settings, TenantEgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from daemon.settings.records import EventTypeSettings
 
 
 class SettingsError(Exception):
@@ -33,7 +36,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     Raises `SettingsError` with every problem found; nothing is guessed and nothing ignored."""
     problems: list[str] = []
     given = _from_file(path, problems) | _from_environment(environ, problems)
-    sections: dict[str, Struct] = {}
+    sections: dict[str, object] = {_NAMED: _named(given.pop(_NAMED, None), path, problems)}
     for section, record in _SECTIONS.items():
         values: dict[str, object] = {}
         for field in structs.fields(record):
@@ -58,10 +61,13 @@ class _Given(NamedTuple):
     """True for a variable, whose value has yet to be read as a number or a list."""
 
 
-_SECTIONS: dict[str, type[Struct]] = {field.name: field.type for field in structs.fields(Settings)}
+_NAMED = "events"  # the section whose keys are names that the operator gives
+_SECTIONS: dict[str, type[Struct]] = {
+    field.name: field.type for field in structs.fields(Settings) if field.name != _NAMED
+}
 _KNOWN = {f"{section}.{field.name}" for section, record in _SECTIONS.items() for field in structs.fields(record)}
 _PREFIX = "TENANT_WEBHOOKS_"
-_VARIABLES = {_PREFIX + dotted.upper().replace(".", "__"): dotted for dotted in _KNOWN}
+_VARIABLES = {_PREFIX + dotted.upper().replace(".", "__"): dotted for dotted in (*_KNOWN, _NAMED)}
 _OF_THE_CLIENT = {_PREFIX + name for name in ("URL", "TOKEN", "CONFIG", "SECRET")}
 # Kubernetes describes a service named tenant-webhooks to every container in these variables.
 _OF_KUBERNETES = re.compile(
@@ -93,10 +99,14 @@ def _from_file(path: str | None, problems: list[str]) -> dict[str, _Given]:
         raise SettingsError([f"{path}: is nested too deep: no setting is"]) from None
     given: dict[str, _Given] = {}
     for section, table in tables.items():
-        if not isinstance(table, dict):
+        if section == _NAMED:
+            given[_NAMED] = _Given(table, path, text=False)
+        elif not isinstance(table, dict):
             problems.append(f"{section} ({path}): stands outside any section{_suggestion(section, _KNOWN)}")
         elif section not in _SECTIONS:
-            problems.append(f"[{section}] ({path}): there is no such section{_suggestion(section, _SECTIONS)}")
+            problems.append(
+                f"[{section}] ({path}): there is no such section{_suggestion(section, [*_SECTIONS, _NAMED])}"
+            )
         else:
             for key, value in cast("dict[str, object]", table).items():
                 dotted = f"{section}.{key}"
@@ -105,6 +115,20 @@ def _from_file(path: str | None, problems: list[str]) -> dict[str, _Given]:
                 else:
                     problems.append(f"{dotted} ({path}): there is no such key{_suggestion(dotted, _KNOWN)}")
     return given
+
+
+def _named(given: _Given | None, path: str | None, problems: list[str]) -> dict[str, EventTypeSettings]:
+    """The event types; schema files are looked for beside the configuration file."""
+    if given is None:
+        return {}
+    value = given.value
+    if given.text:
+        try:
+            value = json.loads(cast("str", value))
+        except (ValueError, RecursionError):
+            problems.append(f'{_NAMED} ({given.source}): write {{"payment.completed": {{"subject": "Payment"}}}}')
+            return {}
+    return event_types(value, Path(path or ".").parent, given.source, problems)
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]:

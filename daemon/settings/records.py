@@ -7,7 +7,7 @@ made is.
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta, Struct, structs
 
@@ -79,6 +79,16 @@ class ObserveSettings(Struct, frozen=True, kw_only=True):
     tenant_labels: tuple[str, ...] = ()
 
 
+class EventTypeSettings(Struct, frozen=True, kw_only=True):
+    """An event type of the operator's own. `text` is what stands in the file `schema`."""
+
+    subject: str
+    description: str = ""
+    schema: str = ""
+    example: dict[str, object] | None = None
+    text: bytes = b""
+
+
 class LoggingSettings(Struct, frozen=True, kw_only=True):
     level: LogLevel = "info"
     format: LogFormat = "auto"
@@ -93,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     observe: ObserveSettings = ObserveSettings()
     logging: LoggingSettings = LoggingSettings()
+    events: dict[str, EventTypeSettings] = {}
+    """By name: a table of tables, whose keys are the operator's."""
 
 
 def describe(settings: Settings) -> dict[str, dict[str, object]]:
@@ -100,9 +112,14 @@ def describe(settings: Settings) -> dict[str, dict[str, object]]:
     return {section: _plain(getattr(settings, section)) for section in settings.__struct_fields__}
 
 
-def _plain(value: object) -> dict[str, object]:
-    assert isinstance(value, Struct)
-    return {key: _plain_value(part) for key, part in structs.asdict(value).items()}
+def keys(section: Struct | dict[str, Any]) -> dict[str, object]:
+    """The keys of a section and their values."""
+    return section if isinstance(section, dict) else structs.asdict(section)
+
+
+def _plain(value: Struct | dict[str, Any]) -> dict[str, object]:
+    hidden = ("text",) if isinstance(value, EventTypeSettings) else ()
+    return {key: _plain_value(part) for key, part in keys(value).items() if part is not None and key not in hidden}
 
 
 def _plain_value(value: object) -> object:
@@ -110,6 +127,6 @@ def _plain_value(value: object) -> object:
         return str(value)
     if isinstance(value, tuple):
         return [_plain_value(part) for part in cast("tuple[object, ...]", value)]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in cast("dict[str, object]", value).items()}
+    if isinstance(value, Struct | dict):
+        return _plain(cast("dict[str, Any]", value))
     return value

@@ -170,7 +170,7 @@ async def test_a_batch_out_of_bounds_is_refused_and_every_wrong_item_named(api: 
         assert problem(await api.ask("POST", "/v1/events", document, token=token)) == expected, document
     batch = {"events": [session(), {"event": "x"}, session(), {"event": NAME}]}
     answer = await api.ask("POST", "/v1/events", batch, token=token)
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/events/1/session", "/events/3/session"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/events/1/event", "/events/3/session"]
 
 
 async def test_a_tenant_or_token_that_is_wrong_is_refused_where_it_is_wrong(api: House) -> None:

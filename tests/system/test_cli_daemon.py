@@ -19,7 +19,7 @@ from harness.daemon_process import COMMAND, environment
 
 from daemon.cli.child import ChildFailed, child
 from daemon.cli.root import cli
-from daemon.cli.sample import DELIVERED, PUBLISHED
+from daemon.sample import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct, inspect, structs
 
-from daemon.settings import Settings, describe, load
+from daemon.event_types.json_schema import MOST_BYTES
+from daemon.event_types.names import LONGEST_NAME
+from daemon.settings import EventTypeSettings, Settings, describe, load
+from daemon.settings.event_types import LONGEST_DESCRIPTION, MOST_TYPES
 
 FILE = Path(__file__).parents[2] / "config" / "tenant-webhooks.toml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -40,7 +43,7 @@ def test_uncommented_the_file_says_every_setting_and_its_default(tmp_path: Path)
     assert load(str(everything), {}) == Settings()
 
 
-@pytest.mark.parametrize("section", Settings.__struct_fields__)
+@pytest.mark.parametrize("section", [name for name in Settings.__struct_fields__ if name != "events"])
 def test_every_setting_is_explained_with_its_bounds(section: str) -> None:
     for field in settings_of(section):
         comment = comment_above(section, field.name)
@@ -61,3 +64,16 @@ def test_the_example_of_a_tenant_s_networks_can_be_used(tmp_path: Path) -> None:
         "\n".join(line[4:] for line in TEXT.splitlines() if line.startswith("#   [eg")) + '\nallow=["::1"]'
     )
     assert list(load(str(example), {}).egress.tenants) == ["acme"]
+
+
+def test_the_example_of_an_event_type_can_be_used_and_every_key_of_one_is_explained(tmp_path: Path) -> None:
+    _, _, section = TEXT.partition("\n[events]\n")
+    example = tmp_path / "example.toml"
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "payment.json").write_text('{"required": ["id", "amount", "currency"]}')
+    _, _, lines = section.partition("# For example:\n")
+    example.write_text("\n".join(line.removeprefix("#   ") for line in lines.splitlines()))
+    assert list(load(str(example), {}).events) == ["payment.completed"]
+    for key in EventTypeSettings.__struct_fields__:
+        assert f"\n# `{key}`" in section or key == "text"
+    assert all(str(bound) in section for bound in (MOST_TYPES, MOST_BYTES, LONGEST_NAME, LONGEST_DESCRIPTION))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from daemon.front_end.routes import (
     deliveries,
+    event_list,
+    event_types,
     events,
     observation,
     pages,
@@ -26,6 +28,8 @@ ROUTES: tuple[AnyRoute, ...] = (
     *signing_secrets.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
+    *event_list.ROUTES,
+    *event_types.ROUTES,
     *tenants.ROUTES,
     *tokens.ROUTES,
     *status.ROUTES,

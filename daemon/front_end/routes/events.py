@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import trio
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
-from daemon.events import SUBSCRIBABLE, PublishedEvent, fingerprint, payload
-from daemon.events import decode as decode_event
-from daemon.front_end.decoding import NO_BODY, Body, decode
-from daemon.front_end.problems import Culprit, Problem, at_pointer, invalid
-from daemon.front_end.query import NoQuery, Tenanted, Timed, instant
+from daemon.events import Envelope, PublishedEvent
+from daemon.front_end.decoding import NO_BODY, Body, decode, escape
+from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, at_pointer, invalid
+from daemon.front_end.query import NoQuery, Tenanted
 from daemon.front_end.routing import (
     Call,
     Finder,
@@ -22,57 +21,39 @@ from daemon.front_end.routing import (
     Route,
     combined,
     found,
-    limit_of,
-    listed,
     nothing,
-    page_of,
-    place,
     reply,
 )
 from daemon.front_end.views import (
-    EventSummaryView,
     EventView,
-    Listing,
     PublishedBatch,
     PublishedView,
-    event_summary_view,
     event_view,
     published_view,
 )
 from daemon.identifiers import now_ms
-from daemon.model import ErrorCode, Status
-from daemon.persistence import queries, searching
+from daemon.persistence import queries
 from daemon.persistence.commands import NewEvent, Publish
-from daemon.persistence.searching import EventFilter
 from daemon.tracing import HEADER as TRACE_HEADER
 from daemon.tracing import accepted
 
 if TYPE_CHECKING:
+    from daemon.event_types.faults import Fault
+    from daemon.event_types.kinds import EventType
     from daemon.model import Event
 
 KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile("[!-~]{1,255}")
 _LIKELY_BATCH = re.compile(rb'\s*\{\s*"events"')
+_LIKELY_NAME = re.compile(rb'\s*\{\s*"event"\s*:\s*"([a-z0-9._-]+)"')
 _EVENTS_A_TURN = 50
+_LONG = 1024
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """`events`: 1 to limits.batch_events of them."""
+    """`events`: 1 to limits.batch_events of them, each of any type (GET /v1/event-types)."""
 
     events: list[PublishedEvent]
-
-
-OfType = Annotated[str, Meta(description="Only of this type.", examples=["onboard.session.completed"])]
-WithKey = Annotated[str, Meta(description="Only the event published with this key.", examples=["session-42"])]
-WithStatus = Annotated[Status, Meta(description="Only those with a delivery in this status.")]
-WithError = Annotated[ErrorCode, Meta(description="Only those with a delivery that failed in this way.")]
-
-
-class EventsQuery(Timed, frozen=True, kw_only=True):
-    type: OfType | None = None
-    idempotency_key: WithKey | None = None
-    status: WithStatus | None = None
-    error: WithError | None = None
 
 
 class _Peek(Struct, frozen=True):
@@ -81,6 +62,11 @@ class _Peek(Struct, frozen=True):
 
 class _RawBatch(Struct, frozen=True, forbid_unknown_fields=True):
     events: list[Raw]
+
+
+class _Named(Struct, frozen=True):
+    event: str
+    tenant: str | None = None
 
 
 class Submission(Struct, frozen=True):
@@ -93,7 +79,16 @@ class Submission(Struct, frozen=True):
         return f"/events/{index}" if self.batch else ""
 
 
+class Understood(NamedTuple):
+    """An event of a type that there is, whole and right."""
+
+    type: EventType
+    event: Envelope
+    raw: bytes | Raw
+
+
 _peek = msgspec.json.Decoder(_Peek)
+_named = msgspec.json.Decoder(_Named)
 _batch = msgspec.json.Decoder(_RawBatch)
 
 
@@ -115,19 +110,20 @@ async def find_event(finder: Finder) -> Event:
 
 async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     submission = call.body
-    events = _with_key(submission, await _decoded(call), combined(call.headers, KEY_HEADER))
-    tenants = [_tenant(call, event, submission.pointer(index)) for index, event in enumerate(events)]
+    events = _with_key(submission, await _understood(call), combined(call.headers, KEY_HEADER))
+    tenants = [_tenant(call, one.event, submission.pointer(index)) for index, one in enumerate(events)]
     now = now_ms()
     new: list[NewEvent] = []
-    for tenant, event, raw in zip(tenants, events, submission.events, strict=True):
-        await _take_turns(len(new))
+    for tenant, one in zip(tenants, events, strict=True):
+        await _take_turns(len(new), one.raw)
+        key = one.event.idempotency_key
         new.append(
             NewEvent(
                 tenant=tenant,
-                type=event.event,
-                payload=payload(event, now),
-                idempotency_key=event.idempotency_key,
-                fingerprint=None if event.idempotency_key is None else fingerprint(raw),
+                type=one.event.event,
+                payload=one.type.payload(one.event, now),
+                idempotency_key=key,
+                fingerprint=None if key is None else one.type.fingerprint(one.event, one.raw),
             )
         )
     traceparent = accepted(combined(call.headers, TRACE_HEADER))
@@ -136,37 +132,19 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     return reply(PublishedBatch(views) if submission.batch else views[0], 202)
 
 
-async def listing(call: Call[None, None, EventsQuery]) -> Reply:
-    query = call.query
-    if query.idempotency_key is not None:
-        call.required_tenant()  # a key is one of its tenant's
-    chosen = EventFilter(
-        tenant=call.owner,
-        type=query.type,
-        idempotency_key=query.idempotency_key,
-        status=query.status,
-        error=query.error,
-        since=instant("since", query.since),
-        until=instant("until", query.until),
-    )
-    limit, scope = limit_of(query), f"events {call.owner}"
-    found = await call.house.reads.read(call.owner, searching.events, chosen, limit + 1, place(call, scope))
-    page, following = page_of(call, scope, found.rows, lambda event: event.seq, limit, seen=found.seen)
-    return listed(call, [event_summary_view(event) for event in page], following)
-
-
 async def get(call: Call[Event, None, NoQuery]) -> Reply:
     deliveries = await call.house.reads.read(call.owner, queries.event_deliveries, call.object.seq)
     return reply(event_view(call.object, deliveries))
 
 
-async def _take_turns(index: int) -> None:
-    """A batch of a thousand would hold the event loop for 20 ms: others have their turn in between."""
-    if index and not index % _EVENTS_A_TURN:
+async def _take_turns(index: int, raw: bytes | Raw) -> None:
+    """A batch of a thousand would hold the event loop for 20 ms: others have their turn in between; the more so where
+    there is much to check."""
+    if index and (not index % _EVENTS_A_TURN or len(bytes(raw)) > _LONG):
         await trio.lowlevel.checkpoint()
 
 
-async def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEvent]:
+async def _understood(call: Call[None, Submission, Tenanted]) -> list[Understood]:
     """Raises Problem `too-large`, `not-json`, `invalid` with every culprit, `forbidden` when a tenant names another,
     whether that exists or not."""
     submission, limits = call.body, call.house.settings.limits
@@ -179,46 +157,70 @@ async def _decoded(call: Call[None, Submission, Tenanted]) -> list[PublishedEven
         raise at_pointer("invalid", "/events", "names no event; send at least one")
     if len(submission.events) > most_events:
         raise at_pointer("invalid", "/events", f"has more than {most_events} items (limits.batch_events); send fewer")
-    events: list[PublishedEvent] = []
+    events: list[Understood] = []
     errors: list[Culprit] = []
     for index, raw in enumerate(submission.events):
-        await _take_turns(index)
+        await _take_turns(index, raw)
         pointer = submission.pointer(index)
         try:
-            event = decode(decode_event, raw, kind=PublishedEvent, prefix=pointer)
+            kind, event = _decoded(call, raw, pointer)
         except Problem as problem:
             if problem.slug != "invalid":
                 raise
             errors.extend(problem.document.errors)
             continue
-        events.append(event)
-        if call.asking is not None and event.tenant not in (None, call.asking.id):
-            raise at_pointer("forbidden", f"{pointer}/tenant", "is not the tenant of this token; leave it out")
-        if event.event not in SUBSCRIBABLE:
-            known = ", ".join(sorted(SUBSCRIBABLE))
-            errors.append(Culprit(f"is not an event to publish; there is {known}", pointer=f"{pointer}/event"))
+        _check_tenant(call, event.tenant, pointer)
+        if len(errors) < MOST_ERRORS:  # more are not told
+            errors.extend(_culprit(fault, pointer) for fault in kind.faults(event))
+        events.append(Understood(kind, event, raw))
     if errors:
         raise invalid(errors)
     return events
 
 
-def _with_key(submission: Submission, events: list[PublishedEvent], key: str | None) -> list[PublishedEvent]:
+def _check_tenant(call: Call[None, Submission, Tenanted], named: str | None, pointer: str) -> None:
+    """Raises Problem `forbidden`."""
+    if call.asking is not None and named not in (None, call.asking.id):
+        raise at_pointer("forbidden", f"{pointer}/tenant", "is not the tenant of this token; leave it out")
+
+
+def _decoded(call: Call[None, Submission, Tenanted], raw: bytes | Raw, pointer: str) -> tuple[EventType, Envelope]:
+    """Raises Problem `not-json`, `invalid`; `forbidden` as `_check_tenant` where there is no such type."""
+    types = call.house.event_types
+    if (likely := _LIKELY_NAME.match(raw)) and (kind := types.get(likely[1].decode())):
+        event = decode(kind.decode, raw, kind=kind.record, prefix=pointer)
+        if event.event == kind.description.name:  # the usual event is read once
+            return kind, event
+    named = decode(_named.decode, raw, kind=_Named, prefix=pointer)
+    kind = types.get(named.event)
+    if kind is None:
+        _check_tenant(call, named.tenant, pointer)
+        raise at_pointer("invalid", f"{pointer}/event", f"is not an event to publish; there is {types.known()}")
+    return kind, decode(kind.decode, raw, kind=kind.record, prefix=pointer)
+
+
+def _culprit(fault: Fault, prefix: str) -> Culprit:
+    return Culprit(fault.detail, pointer=prefix + "".join(f"/{escape(str(step))}" for step in fault.path))
+
+
+def _with_key(submission: Submission, events: list[Understood], key: str | None) -> list[Understood]:
     """The header's idempotency key is the event's, if the event is alone. Raises Problem `invalid`."""
     if key is None:
         return events
     if submission.batch:
         detail = f"the header {KEY_HEADER} is for a single event; give each event of a batch its own idempotencyKey"
         raise at_pointer("invalid", "/events", detail)
-    [event] = events
+    [alone] = events
+    event = alone.event
     if event.idempotency_key is not None and event.idempotency_key != key:
         raise at_pointer("invalid", "/idempotencyKey", f"differs from the header {KEY_HEADER}; send one of them")
     if not _KEY.fullmatch(key):
         detail = f"the header {KEY_HEADER} must have 1 to 255 visible ASCII characters, without spaces"
         raise at_pointer("invalid", "/idempotencyKey", detail)
-    return [structs.replace(event, idempotency_key=key)]
+    return [alone._replace(event=structs.replace(event, idempotency_key=key))]
 
 
-def _tenant(call: Call[None, Submission, Tenanted], event: PublishedEvent, pointer: str) -> int:
+def _tenant(call: Call[None, Submission, Tenanted], event: Envelope, pointer: str) -> int:
     """Whose event it is: its own field goes before the request's. Raises Problem `tenant-required`, `invalid`."""
     tenant = call.tenant
     if event.tenant is not None:
@@ -245,18 +247,6 @@ ROUTES = (
         status=202,
         responses=(PublishedView, PublishedBatch),
         problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
-    ),
-    Route(
-        name="listEvents",
-        method="GET",
-        path="/v1/events",
-        access="either",
-        find=nothing,
-        body=NO_BODY,
-        query=EventsQuery,
-        handler=listing,
-        responses=(Listing[EventSummaryView],),
-        problems=("tenant-required",),
     ),
     Route(
         name="getEvent",

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from daemon.delivery.signing import format_secret
 from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
-from daemon.events import SESSION_COMPLETED, SUBSCRIBABLE
+from daemon.events import SESSION_COMPLETED
 from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
@@ -92,7 +92,7 @@ async def find_webhook(finder: Finder) -> Webhook:
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
-    _check(body.url, body.events)
+    _check(call.house, body.url, body.events)
     _check_address(call.house, body.url, tenant.id)
     key = key_of(body.secret)
     command = CreateWebhook(
@@ -126,7 +126,7 @@ async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
 
 async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
     webhook, body = call.object, call.body
-    _check(body.url, body.events)
+    _check(call.house, body.url, body.events, webhook.events)
     tenant = found(call.house.store.registry.tenant(webhook.tenant))
     if body.url is not None:
         _check_address(call.house, body.url, tenant.id)
@@ -161,8 +161,9 @@ async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
 
-def _check(url: str | None, events: Sequence[str] | None) -> None:
-    """Raises Problem `invalid` with every culprit."""
+def _check(house: House, url: str | None, events: Sequence[str] | None, named: Sequence[str] = ()) -> None:
+    """`named` are the webhook's events so far, which may stay although they are in no configuration any more: what GET
+    shows may be sent back. Raises Problem `invalid` with every culprit."""
     errors: list[Culprit] = []
     if url is not None:
         try:
@@ -171,10 +172,11 @@ def _check(url: str | None, events: Sequence[str] | None) -> None:
             errors.append(Culprit(error.detail, pointer="/url"))
     if events is not None and not events:
         errors.append(Culprit("names no event; name at least one, or leave it out", pointer="/events"))
-    known = ", ".join(sorted(SUBSCRIBABLE))
-    unknown = (index for index, name in enumerate(events or ()) if name not in SUBSCRIBABLE)
+    types = house.event_types
+    unknown = (index for index, name in enumerate(events or ()) if types.get(name) is None and name not in named)
     for index in islice(unknown, MOST_ERRORS):
-        errors.append(Culprit(f"is not an event to subscribe to; there is {known}", pointer=f"/events/{index}"))
+        detail = f"is not an event to subscribe to; there is {types.known()}"
+        errors.append(Culprit(detail, pointer=f"/events/{index}"))
     if errors:
         raise invalid(errors)
 
