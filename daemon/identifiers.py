@@ -43,6 +43,11 @@ def new_delivery_id(at: int) -> str:
     return f"dlv_{time_prefix(at)}{secrets.token_hex(10)}"
 
 
+def new_recovery_id(at: int) -> str:
+    """`rec_`, the time, 80 random bits."""
+    return f"rec_{time_prefix(at)}{secrets.token_hex(10)}"
+
+
 def new_token_id() -> str:
     """`tok_` and 64 random bits."""
     return f"tok_{secrets.token_hex(8)}"

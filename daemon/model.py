@@ -162,6 +162,37 @@ class Delivery(Struct, frozen=True):
     response_body_truncated: bool = False
 
 
+RecoveryStatus = Literal["running", "completed", "cancelled"]
+Recoverable = Literal["failed", "interrupted"]
+
+
+class Recovery(Struct, frozen=True):
+    """A job that redelivers what did not arrive: deliveries created from `since` until before `until`, with one of
+    `statuses`. `tenant` and `webhook` (its id) None: of all. `total`: how many there were to examine when it began,
+    None for very many. Of those `examined`, each was `skipped` or `redelivered`; so many of the latter have ended each
+    way."""
+
+    seq: int
+    id: str
+    tenant: int | None
+    webhook: str | None
+    since: Millis
+    until: Millis
+    statuses: tuple[Recoverable, ...]
+    status: RecoveryStatus
+    reason: str | None
+    created: Millis
+    finished: Millis | None
+    total: int | None
+    examined: int
+    skipped: int
+    redelivered: int
+    succeeded: int
+    failed: int
+    interrupted: int
+    cancelled: int
+
+
 class Endpoint(Struct, frozen=True):
     """What an attempt needs to know of a webhook, as it stood when the delivery was claimed.
 

@@ -17,6 +17,7 @@ def sources(store: Persistence, router: Router, ready: Readiness, writer: LogWri
     return Sources(
         waiting=store.waiting_by_tenant,
         oldest_age=store.oldest_by_tenant,
+        recoveries=lambda: store.recoveries,
         in_flight=lambda: store.registry.named(router.in_flight_by_tenant()),
         log_dropped=lambda: writer.dropped,
         ready=lambda: not ready.reasons(),

@@ -16,6 +16,7 @@ from daemon.cli.doctor import doctor
 from daemon.cli.event_types import event_types
 from daemon.cli.events import events
 from daemon.cli.listen import listen
+from daemon.cli.recoveries import recover, recoveries
 from daemon.cli.serve import check_config, serve
 from daemon.cli.status import status
 from daemon.cli.tenants import tenants
@@ -57,6 +58,8 @@ for command in (
     event_types,
     events,
     deliveries,
+    recover,
+    recoveries,
 ):
     cli.add_command(command)
 

@@ -25,6 +25,7 @@ class Sources:
     oldest_age: Callable[[], Mapping[str, float]]
     in_flight: Callable[[], Mapping[str, int]]
     log_dropped: Callable[[], int]
+    recoveries: Callable[[], int]
     ready: Callable[[], bool]
     database: Callable[[], Mapping[str, int]]
     free_bytes: Callable[[], int | None]
@@ -42,6 +43,7 @@ class Gauges(Collector):
         """What only the event loop may read: for `collect`, which may be called in another thread."""
         look = self._sources
         self._waiting, self._oldest, self._in_flight = look.waiting(), look.oldest_age(), look.in_flight()
+        self._recoveries = look.recoveries()
 
     def collect(self) -> Iterator[Metric]:
         p, look = self._prefix, self._sources
@@ -50,6 +52,7 @@ class Gauges(Collector):
             "oldest_waiting_age_seconds", "Age of the oldest of those; 0 when none waits.", self._oldest, _highest
         )
         yield self._by_tenant("deliveries_in_flight", "Attempts running now.", self._in_flight, sum)
+        yield GaugeMetricFamily(p + "recoveries_running", "Recoveries that are not over.", self._recoveries)
         yield CounterMetricFamily(
             p + "log_lines_dropped", "Log lines lost to a stalled or failing sink.", look.log_dropped()
         )

@@ -132,6 +132,11 @@ class Persistence:
         ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.created.items()}
         return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
 
+    @property
+    def recoveries(self) -> int:
+        """How many are not over."""
+        return self._housekeeping.recoveries.running
+
     def work(self) -> dict[int, dict[int, int]]:
         """All that waits, tenant → webhook → count: what the router is offered at the start."""
         return self._backlog.webhooks()
@@ -164,6 +169,8 @@ class Persistence:
         try:
             while not self._done:
                 self._heartbeat.beat()
+                if not self._intake.closed.is_set():
+                    self._housekeeping.recoveries.queue(time.monotonic(), self._lanes, self.space)
                 taken = self._under_way = self._lanes.take(trio.current_time())
                 if taken:
                     await self._commit(taken)
@@ -236,7 +243,7 @@ class Persistence:
             log.info("storage.recovered")
         work = done.effects.carry_out(self.registry)
         rows = sum(ticket.rows for ticket in taken)
-        self._housekeeping.committed(rows, done.effects)
+        self._housekeeping.committed(rows, done.effects, self.registry)
         self._metrics.commit(rows, seconds)
         if work:
             self._offer(work)

@@ -124,6 +124,29 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
                        AND d.redelivery_of IS NULL)""",
     ),
     (
+        3,
+        "recoveries, or parts of them, of what is not there",
+        f"""SELECT id FROM recoveries WHERE (tenant IS NOT NULL AND tenant NOT IN (SELECT seq FROM tenants))
+            OR (webhook IS NOT NULL AND webhook NOT IN (SELECT seq FROM webhooks) AND tenant NOT {_OF_REMOVED})
+            UNION ALL SELECT 'of webhook ' || webhook FROM recovery_lanes l
+            WHERE NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.seq = l.recovery)
+            OR NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.seq = l.webhook)
+            UNION ALL SELECT 'delivery ' || delivery FROM recovery_deliveries o
+            WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = o.delivery AND d.webhook = o.webhook
+                              AND d.redelivery_of IS NOT NULL)
+            OR NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = o.recovery AND l.webhook = o.webhook)""",
+    ),
+    (
+        3,
+        "recoveries that contradict themselves",
+        f"""SELECT id FROM recoveries r WHERE status NOT IN ('running', 'completed', 'cancelled')
+            OR (finished IS NULL) <> (status = 'running') OR examined <> skipped + redelivered
+            OR succeeded + failed + interrupted + cancelled > redelivered OR NOT json_valid(statuses)
+            OR (status <> 'running' AND next_webhook IS NOT NULL)
+            OR (status = 'running' AND next_webhook IS NULL AND coalesce(tenant, 0) NOT {_OF_REMOVED}
+                AND NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = r.seq))""",
+    ),
+    (
         1,
         "settings of the database itself that are missing or wrong",
         """SELECT key FROM (SELECT 'cursor_key' key UNION ALL SELECT 'copy') k WHERE NOT EXISTS (

@@ -18,6 +18,8 @@ from daemon.model import (
     Finished,
     Millis,
     Permission,
+    Recoverable,
+    Recovery,
     SigningSecret,
     Tenant,
     Token,
@@ -179,6 +181,37 @@ class Ping(Command[Delivery], frozen=True):
 
     tenant: int | None
     webhook: str
+
+
+class StartRecovery(Command[Recovery], frozen=True):
+    """A job that redelivers what is unsuccessful (see `Recovery`) to `webhook`, or to all of the tenant's, or (`tenant`
+    None) to all. Raises `NotFound`, `WebhookInactive`, `TenantInactive`, `LimitReached`."""
+
+    tenant: int | None
+    webhook: str | None
+    since: Millis
+    until: Millis
+    statuses: tuple[Recoverable, ...]
+    total: int | None
+
+
+class CancelRecovery(Command[Recovery], frozen=True):
+    """Make no more redeliveries, and cancel those that wait; one that has ended is left as it is. Raises `NotFound`."""
+
+    tenant: int | None
+    id: str
+
+
+class RecoveryStep(Internal[None], frozen=True):
+    """Take a job a bounded step on: one of its webhooks, or (`webhook` 0) find out which more it has. Not kept while
+    the storage fails: its position is on disk, and it is asked for again."""
+
+    recovery: int
+    webhook: int
+
+
+class ForgetRecoveries(Internal[None], frozen=True):
+    """Delete some of the jobs that ended long ago."""
 
 
 class Claim(Struct, frozen=True, array_like=True):

@@ -28,7 +28,8 @@ _WINDOW = """
 SELECT json_group_array(json_array(event, created, keyed, promised, delivery, finished)) FROM (
     SELECT e.seq event, e.created, e.idempotency_key IS NOT NULL keyed,
         EXISTS (SELECT 1 FROM fan_outs f WHERE e.seq BETWEEN f.first_event AND f.last_event) promised,
-        d.seq delivery, d.finished
+        d.seq delivery,
+        iif(EXISTS (SELECT 1 FROM recovery_deliveries r WHERE r.delivery = d.seq), NULL, d.finished) finished
     FROM events e LEFT JOIN deliveries d ON d.event = e.seq AND d.seq > iif(e.seq = ?1, ?2, 0)
     WHERE e.seq BETWEEN ?1 AND ?3 ORDER BY e.seq, d.seq LIMIT ?4)
 """

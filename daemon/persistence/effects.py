@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.persistence.backlog import Backlog, Waiting
+from daemon.persistence.recovery_changes import RecoveryChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 class Effects:
     """`cancelling` and `removing` name webhooks and tenants whose rows a sweep has to rewrite or delete;
-    `work` what the router is offered; `written` about how many bytes of values were; `added` how many events and
-    deliveries were published."""
+    `work` what the router is offered; `recoveries` what became of these; `written` about how many bytes of values were;
+    `added` how many events and deliveries were published."""
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
@@ -25,6 +26,7 @@ class Effects:
         self.cancelling: set[int] = set()
         self.removing: set[int] = set()
         self.work: list[Waiting] = []
+        self.recoveries = RecoveryChanges()
         self.written = self.added = 0
         self._reactivated: list[int] = []
 
@@ -52,6 +54,10 @@ class Effects:
     def claimed(self, tenant: int, webhook: int, count: int) -> None:
         change = Waiting(tenant, webhook, -count)
         self._changes.append(lambda backlog: backlog.add(change))
+
+    def withdrawn(self, tenant: int, webhook: int, count: int) -> None:
+        """Pending rows are cancelled, and say so."""
+        self.claimed(tenant, webhook, count)
 
     def cancelled(self, webhook: int) -> None:
         """All that waited for the webhook is cancelled from now on; its rows are yet to be rewritten."""

@@ -7,21 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from daemon.persistence import administration, signing_secrets, webhooks
+from daemon.persistence import (
+    administration,
+    recovery_ends,
+    recovery_start,
+    recovery_steps,
+    signing_secrets,
+    webhooks,
+)
 from daemon.persistence.commands import (
+    CancelRecovery,
     Command,
     CreateTenant,
     CreateToken,
     CreateWebhook,
     DeleteWebhook,
     FanOut,
+    ForgetRecoveries,
     Ping,
     Progress,
     Publish,
+    RecoveryStep,
     Redeliver,
     RemoveTenant,
     RevokeToken,
     RotateSecret,
+    StartRecovery,
     UpdateTenant,
     UpdateWebhook,
 )
@@ -61,6 +72,9 @@ _ADMINISTRATION: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int
     RemoveTenant: administration.remove_tenant,
     CreateToken: administration.create_token,
     RevokeToken: administration.revoke_token,
+    StartRecovery: recovery_start.start,
+    CancelRecovery: recovery_ends.cancel,
+    ForgetRecoveries: recovery_ends.forget,
 }
 _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effects, Limits], object]] = {
     CreateWebhook: webhooks.create_webhook,
@@ -69,6 +83,7 @@ _WEBHOOKS: dict[type[Command[Any]], Callable[[sqlite3.Connection, Any, int, Effe
     RotateSecret: signing_secrets.rotate,
     Redeliver: webhooks.redeliver,
     Ping: webhooks.ping,
+    RecoveryStep: recovery_steps.step,
 }
 
 

@@ -24,7 +24,7 @@ ANY_AGE: Final = 1 << 62
 
 class Line(Struct, frozen=True, array_like=True):
     """An event and one of its deliveries, by seq; no delivery if it has none (left). `promised`: some are yet to be
-    made."""
+    made. `finished` is None too for one that a recovery has yet to count."""
 
     event: int
     created: int

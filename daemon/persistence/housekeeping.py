@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from daemon.identifiers import now_ms
-from daemon.operations.logs import get_logger
 from daemon.persistence import signing_secrets, sweeping
 from daemon.persistence.checkpoints import Checkpoints
 from daemon.persistence.oldest import Oldest
+from daemon.persistence.recovery_turns import RecoveryTurns
 from daemon.persistence.rest import Rest
 from daemon.persistence.retention import Retention
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from daemon.operations.metrics import Metrics
     from daemon.persistence.effects import Effects
     from daemon.persistence.readers import Readers
+    from daemon.persistence.registry import Registry
     from daemon.settings import StorageSettings
 
 Step = Callable[[], Callable[[], None]]
@@ -32,16 +33,16 @@ SECONDS_BETWEEN_EXPIRIES = 60.0
 # Small steps with pauses: whoever publishes meanwhile waits for one step at most, and seldom.
 _SECONDS_BETWEEN_SWEEPS = 0.025
 
-log = get_logger()
-
 
 class Housekeeping:
-    """`oldest`: which delivery of each tenant has been waiting longest. `retention`: what is deleted, and when."""
+    """`oldest`: which delivery of each tenant has been waiting longest. `retention`: what is deleted, and when.
+    `recoveries`: the steps of those, which are commands."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
     ) -> None:
         self.oldest = Oldest()
+        self.recoveries = RecoveryTurns(connection)
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
@@ -53,11 +54,13 @@ class Housekeeping:
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
 
-    def committed(self, rows: int, effects: Effects) -> None:
+    def committed(self, rows: int, effects: Effects, registry: Registry) -> None:
         self._wrote(rows, effects.written)
         self.retention.committed(time.monotonic(), effects.added)
         self._cancelling |= effects.cancelling
         self._removing |= effects.removing
+        self.recoveries.committed(time.monotonic(), effects.recoveries, registry)
+        sweeping.tell(effects.recoveries.withdrawn, self._metrics)
 
     def read(self) -> None:
         """A query was asked for."""
@@ -65,7 +68,7 @@ class Housekeeping:
 
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
-        pause = self.retention.pause(now)
+        pause = min(self.retention.pause(now), self.recoveries.pause(now))
         if self._cancelling or self._removing or self.oldest.looking:
             return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
         return pause
@@ -137,17 +140,7 @@ class Housekeeping:
             if not cancelled:
                 self._cancelling.discard(webhook)
                 return
-            self._metrics.cancelled(len(cancelled), cancelled[0].tenant)
-            for row in cancelled:
-                log.info(
-                    "delivery.cancelled",
-                    tenant=row.tenant,
-                    webhook=row.webhook,
-                    delivery=row.id,
-                    event_id=row.event,
-                    event_type=row.event_type,
-                    status="cancelled",
-                )
+            sweeping.tell(cancelled, self._metrics)
 
         return done
 

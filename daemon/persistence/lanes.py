@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from daemon.persistence.commands import ForgetRecoveries, RecoveryStep
 from daemon.persistence.tickets import Spread, caller
 
 if TYPE_CHECKING:
@@ -59,10 +60,13 @@ class Lanes:
         self._internal.append(ticket)
 
     def put_back(self, tickets: Iterable[Ticket[Any]]) -> None:
-        """Internal tickets whose transaction failed go to the front, in their order."""
+        """Internal tickets whose transaction failed go to the front, in their order; but what only goes on with a job
+        on disk is asked for again when the storage is back, and holds up no stop until then."""
         for ticket in reversed(list(tickets)):
             if isinstance(ticket, Spread):
                 self._fan_outs.appendleft(ticket)
+            elif isinstance(ticket.command, (RecoveryStep, ForgetRecoveries)):
+                ticket.answer(None)
             else:
                 self._internal.appendleft(ticket)
 

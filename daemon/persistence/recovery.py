@@ -10,7 +10,7 @@ from msgspec import Struct
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import LastDelivery
-from daemon.persistence import fan_out
+from daemon.persistence import fan_out, recovery_ends
 from daemon.persistence.rows import Report
 from daemon.persistence.transaction import transaction
 
@@ -61,6 +61,8 @@ def recover(db: sqlite3.Connection, now: int) -> Recovered:
                 WHERE finished IS NULL AND {condition} AND {_NOT_CANCELLED}""",
             (now, msgspec.json.encode(Report(_COPY_DETAIL if copy else _DETAIL)).decode()),
         ).rowcount
+        if copy:
+            recovery_ends.copied(db, now)
         db.execute("UPDATE meta SET value = 0 WHERE key = 'copy'")
     return Recovered(interrupted, changed if copy else 0)
 

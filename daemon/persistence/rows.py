@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from daemon.model import Delivery, Event, LastDelivery, Permission, Tenant, Timings, Token, Webhook
+from daemon.model import (
+    Delivery,
+    Event,
+    LastDelivery,
+    Permission,
+    Recoverable,
+    Recovery,
+    Tenant,
+    Timings,
+    Token,
+    Webhook,
+)
 
 Row = tuple[Any, ...]
 
@@ -17,6 +28,9 @@ WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created
     w.delivery_attempts, w.last_delivery"""
 EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload, e.traceparent"
 EVENT_SUMMARY = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.deliveries, e.traceparent"
+RECOVERY = """r.seq, r.id, r.tenant, (SELECT w.id FROM webhooks w WHERE w.seq = r.webhook), r.since, r.until,
+    r.statuses, r.status, r.reason, r.created, r.finished, r.total, r.examined, r.skipped, r.redelivered, r.succeeded,
+    r.failed, r.interrupted, r.cancelled"""
 # A row that a deactivation has cancelled shows it at once, long before a sweep rewrites it.
 STATUS = "CASE WHEN d.status = 'pending' AND d.seq <= w.cancelled_through THEN 'cancelled' ELSE d.status END"
 DELIVERY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, w.url), {STATUS}, d.created, d.started,
@@ -26,6 +40,7 @@ DELIVERY_JOINED = "CROSS JOIN webhooks w ON w.seq = d.webhook CROSS JOIN events 
 DELIVERY_TABLES = f"deliveries d {DELIVERY_JOINED}"
 
 _strings = msgspec.json.Decoder(tuple[str, ...])
+_statuses = msgspec.json.Decoder(tuple[Recoverable, ...])
 _permissions = msgspec.json.Decoder(tuple[Permission, ...])
 _last = msgspec.json.Decoder(LastDelivery)
 
@@ -78,6 +93,12 @@ def webhook(row: Row) -> Webhook:
         attempts,
         last_delivery,
     )
+
+
+def recovery(row: Row) -> Recovery:
+    values = list(row)
+    values[6] = _statuses.decode(values[6])
+    return Recovery(*values)
 
 
 def event(row: Row) -> Event:

@@ -5,7 +5,8 @@ high-water mark of a deactivation (`webhooks.cancelled_through`) depends on. `su
 so that fan-out is one join. A delivery is in the queue while `finished` is null; its
 `report` is the JSON of a `rows.Report`: what no query asks for costs one value to write, not seven. `fan_outs` has the
 deliveries that are promised but not made yet (`fan_out.py`), `clock_steps` where `created` may go back
-(`clock_steps.py`).
+(`clock_steps.py`); `recovery_lanes` how far each webhook of a recovery has got, `recovery_deliveries` what a recovery
+has made and not counted yet (`recovery_steps.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from daemon.persistence.recovery_tables import RECOVERIES
 from daemon.persistence.transaction import transaction
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ INSERT INTO clock_steps VALUES (
 
 
 def _integrators(database: Database) -> None:
-    for statement in _INTEGRATORS.split(";\n"):
+    for statement in (*_INTEGRATORS.split(";\n"), *RECOVERIES.split(";\n")):
         database.conn.execute(statement)
 
 

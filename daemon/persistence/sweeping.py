@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+from daemon.operations.logs import get_logger
 from daemon.persistence.transaction import transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from daemon.operations.metrics import Metrics
 
 ROWS = 100
 _CANCELLED = """
@@ -24,6 +28,17 @@ SELECT json_group_array(json_array(seq, tenant, webhook, id, event, event_type))
 """
 # Children before parents: a crash in between leaves nothing that points nowhere.
 _TENANT_TABLES = (
+    (
+        "recovery_deliveries",
+        """delivery IN (SELECT r.delivery FROM webhooks w JOIN recovery_deliveries r ON r.webhook = w.seq
+                        WHERE w.tenant = ?1 LIMIT ?2)""",
+    ),
+    (
+        "recovery_lanes",
+        """webhook IN (SELECT l.webhook FROM webhooks w JOIN recovery_lanes l ON l.webhook = w.seq
+                       WHERE w.tenant = ?1 LIMIT ?2)""",
+    ),
+    ("recoveries", "seq IN (SELECT seq FROM recoveries WHERE tenant = ?1 LIMIT ?2)"),
     ("deliveries", "seq IN (SELECT seq FROM deliveries WHERE tenant = ?1 LIMIT ?2)"),
     ("events", "seq IN (SELECT seq FROM events WHERE tenant = ?1 LIMIT ?2)"),
     ("subscriptions", "webhook IN (SELECT webhook FROM subscriptions WHERE tenant = ?1 LIMIT ?2) AND tenant = ?1"),
@@ -39,7 +54,7 @@ _TENANT_TABLES = (
 
 
 class Cancelled(Struct, frozen=True, array_like=True):
-    """A delivery whose row now says `cancelled`, as it had shown since the webhook was deactivated."""
+    """A delivery whose row now says `cancelled`: it may have shown so since its webhook was deactivated."""
 
     seq: int
     tenant: str
@@ -50,6 +65,8 @@ class Cancelled(Struct, frozen=True, array_like=True):
 
 
 _cancelled = msgspec.json.Decoder(list[Cancelled])
+
+log = get_logger()
 
 
 def cancel(db: sqlite3.Connection, webhook: int, now: int) -> list[Cancelled]:
@@ -64,6 +81,22 @@ def cancel(db: sqlite3.Connection, webhook: int, now: int) -> list[Cancelled]:
                 (now, msgspec.json.encode([row.seq for row in rows]).decode()),
             )
     return rows
+
+
+def tell(cancelled: Sequence[Cancelled], metrics: Metrics) -> None:
+    """What operators see of those."""
+    for tenant, count in Counter(row.tenant for row in cancelled).items():
+        metrics.cancelled(count, tenant)
+    for row in cancelled:
+        log.info(
+            "delivery.cancelled",
+            tenant=row.tenant,
+            webhook=row.webhook,
+            delivery=row.id,
+            event_id=row.event,
+            event_type=row.event_type,
+            status="cancelled",
+        )
 
 
 def remove(db: sqlite3.Connection, tenant: int) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
-from daemon.persistence.commands import Begun, Command, FanOut, Progress, Publish
+from daemon.persistence.commands import Begun, Command, FanOut, Progress, Publish, RecoveryStep
 from daemon.persistence.fan_out import AT_ONCE
+from daemon.persistence.recovery_window import STEP_ROWS
 from daemon.refusals import OutcomeUnknown, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -107,4 +108,6 @@ def rows(command: Command[Any]) -> int:
         return len(command.finished) + len(command.postponed) + sum(claim.limit for claim in command.claims)
     if isinstance(command, Publish):
         return len(command.events)
+    if isinstance(command, RecoveryStep):
+        return STEP_ROWS
     return AT_ONCE if isinstance(command, FanOut) else 4

@@ -8,7 +8,7 @@ import msgspec
 
 from daemon.events import PING, ping_payload
 from daemon.identifiers import new_delivery_id, new_event_id, new_webhook_id
-from daemon.persistence import queries
+from daemon.persistence import queries, recovery_ends
 from daemon.persistence.publishing import refuse_if_full
 from daemon.refusals import LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
 
@@ -65,7 +65,7 @@ def update_webhook(
         ),
     )
     if before.active and not active:
-        _cancel_waiting(db, before.seq, effects)
+        _cancel_waiting(db, before.seq, now, effects)
     webhook = _webhook(db, command.id, command.tenant)
     _subscribe(db, webhook)
     return webhook
@@ -76,7 +76,7 @@ def delete_webhook(db: sqlite3.Connection, command: DeleteWebhook, now: int, eff
     if webhook.active:
         db.execute("UPDATE webhooks SET active = 0, updated = ? WHERE seq = ?", (now, webhook.seq))
         db.execute("DELETE FROM subscriptions WHERE webhook = ? AND tenant = ?", (webhook.seq, webhook.tenant))
-        _cancel_waiting(db, webhook.seq, effects)
+        _cancel_waiting(db, webhook.seq, now, effects)
 
 
 def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Effects, limits: Limits) -> Delivery:
@@ -84,7 +84,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
     if old is None:
         raise NotFound("There is no delivery with this id.")
     webhook = _webhook(db, old.webhook, command.tenant)
-    _refuse_inactive(db, webhook)
+    refuse_inactive(db, webhook)
     if old.status in ("pending", "sending"):
         raise NotFinished("The delivery has not finished yet. Redeliver it when it has.")
     (event,) = db.execute("SELECT event FROM deliveries WHERE seq = ?", (old.seq,)).fetchone()
@@ -93,7 +93,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
 
 def ping(db: sqlite3.Connection, command: Ping, now: int, effects: Effects, limits: Limits) -> Delivery:
     webhook = _webhook(db, command.webhook, command.tenant)
-    _refuse_inactive(db, webhook)
+    refuse_inactive(db, webhook)
     refuse_if_full(webhook.tenant, 1, limits, effects)
     cursor = db.execute(
         "INSERT INTO events (id, tenant, type, created, deliveries, payload) VALUES (?, ?, ?, ?, 1, ?)",
@@ -109,7 +109,8 @@ def _webhook(db: sqlite3.Connection, id: str, tenant: int | None) -> Webhook:
     return webhook
 
 
-def _refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
+def refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
+    """Raises `WebhookInactive`, `TenantInactive`."""
     if not webhook.active:
         raise WebhookInactive('The webhook is not active. Set "active" to true first.')
     if not db.execute("SELECT active FROM tenants WHERE seq = ?", (webhook.tenant,)).fetchone()[0]:
@@ -146,13 +147,15 @@ def _subscribe(db: sqlite3.Connection, webhook: Webhook) -> None:
         )
 
 
-def _cancel_waiting(db: sqlite3.Connection, webhook: int, effects: Effects) -> None:
-    """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later."""
+def _cancel_waiting(db: sqlite3.Connection, webhook: int, now: int, effects: Effects) -> None:
+    """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later. Recoveries of
+    the webhook go on no further, also if it is revived."""
     db.execute(
         """UPDATE webhooks SET cancelled_through =
            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) WHERE seq = ?""",
         (webhook,),
     )
+    recovery_ends.deactivated(db, webhook, now, effects)
     effects.cancelled(webhook)
 
 

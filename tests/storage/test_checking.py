@@ -19,6 +19,7 @@ from daemon.persistence.commands import (
     Publish,
     Redeliver,
     RemoveTenant,
+    StartRecovery,
     UpdateTenant,
 )
 from daemon.persistence.database import open_writer
@@ -48,6 +49,8 @@ BROKEN = {
     "numbers might be given out twice": "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'deliveries'",
     "fewer or more deliveries": "DELETE FROM deliveries WHERE seq = 1",
     "promised deliveries": "INSERT INTO fan_outs VALUES (1, 1, 2, 1000, '[]')",
+    "parts of them, of what is not there": "INSERT INTO recovery_deliveries VALUES (1, 99, 1)",
+    "recoveries that contradict": "UPDATE recoveries SET skipped = 99",
     "settings of the database": "DELETE FROM meta WHERE key = 'cursor_key'",
     "It cannot be said": "UPDATE webhooks SET events = 'none'",
 }
@@ -63,6 +66,7 @@ async def lived_in(store: Store) -> None:
     await store.actor.execute(Redeliver(acme.seq, first.id), PATIENCE)
     await store.actor.execute(Ping(acme.seq, webhook.id), PATIENCE)
     await store.actor.execute(DeleteWebhook(beta.seq, other.id), PATIENCE)
+    await store.actor.execute(StartRecovery(acme.seq, webhook.id, 0, first_of_now(), ("failed",), None), PATIENCE)
 
 
 def first_of_now() -> int:

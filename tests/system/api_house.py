@@ -122,6 +122,7 @@ def sources(store: Persistence) -> Sources:
         waiting=store.waiting_by_tenant,
         oldest_age=store.oldest_by_tenant,
         in_flight=dict,
+        recoveries=lambda: store.recoveries,
         log_dropped=lambda: 0,
         ready=lambda: not store.troubles(),
         database=store.space.size,

@@ -78,6 +78,21 @@ def test_a_list_goes_on_until_the_search_has_found_something(server: Server) -> 
         ),
         ("events get evt_1", "GET", "/v1/events/evt_1", None),
         (
+            "recover w1 --since 2026-01-01T00:00:00Z --status failed --dry-run",
+            "POST",
+            "/v1/webhooks/w1/recover",
+            {"since": "2026-01-01T00:00:00Z", "statuses": ["failed"], "dryRun": True},
+        ),
+        (
+            "recover --since 2026-01-01T00:00:00Z --until 2026-01-02T00:00:00Z --tenant acme",
+            "POST",
+            "/v1/recover?tenant=acme",
+            {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
+        ),
+        ("recoveries list --tenant acme --limit 3", "GET", "/v1/recoveries?limit=3&tenant=acme", None),
+        ("recoveries show rec_1", "GET", "/v1/recoveries/rec_1", None),
+        ("recoveries cancel rec_1", "DELETE", "/v1/recoveries/rec_1", None),
+        (
             "deliveries list --status failed --error http_status --event-type e --since 2026-01-01T00:00:00Z",
             "GET",
             "/v1/deliveries?status=failed&error=http_status&eventType=e&since=2026-01-01T00%3A00%3A00Z",
@@ -93,9 +108,8 @@ def test_each_command_is_one_request_of_the_api(
     server: Server, arguments: str, method: str, target: str, body: object
 ) -> None:
     listed = " list" in arguments
-    server.respond(
-        Answer(body=b'{"data":[],"next":null}') if listed else Answer(204, b"") if method == "DELETE" else Answer()
-    )
+    empty = method == "DELETE" and "recoveries" not in arguments
+    server.respond(Answer(body=b'{"data":[],"next":null}') if listed else Answer(204, b"") if empty else Answer())
     result = run(*arguments.split())
     assert result.exit_code == 0, result.output
     (seen,) = server.seen

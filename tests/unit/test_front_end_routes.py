@@ -69,6 +69,7 @@ def test_webhook_routes_and_their_sub_paths_answer_under_both_prefixes() -> None
 def test_only_routes_without_a_body_leave_it_unread() -> None:
     assert {route.name for route in ROUTES if route.body is not NO_BODY} == {
         "createWebhook", "updateWebhook", "publishEvents", "createTenant", "updateTenant", "createToken",
+        "recoverWebhook", "recoverAll",
         "rotateWebhookSecret",
     }  # fmt: skip
 

@@ -42,6 +42,7 @@ def webhook(tenant: str = "acme", id: str = "w1") -> Endpoint:
 def sources(**looked_up: object) -> Sources:
     nothing: dict[str, object] = {
         **dict.fromkeys(("waiting", "oldest_age", "in_flight"), dict),
+        "recoveries": lambda: 0,
         "log_dropped": lambda: 0,
         "ready": lambda: True,
         "database": lambda: {"main": 4096, "wal": 0},
@@ -154,7 +155,7 @@ def test_all_names_are_ours_explained_and_in_no_registry_but_their_own() -> None
     text = trio.run(metrics.scrape).decode()
     families = list(text_string_to_metric_families(text))
     ours = [family for family in families if not family.name.startswith("process_")]
-    assert len(ours) == 20
+    assert len(ours) == 21
     assert len(families) == len(ours) + 6
     for family in ours:
         assert family.name.startswith("tenant_webhooks_")

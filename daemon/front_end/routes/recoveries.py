@@ -1,0 +1,165 @@
+"""Recoveries: what did not arrive is redelivered, of one webhook, of a tenant or of all, as a job of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.problems import at_pointer
+from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
+from daemon.front_end.recovery_views import NewRecovery, RecoveryCount, RecoveryView, recovery_view
+from daemon.front_end.routes.webhooks import find_webhook
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
+from daemon.front_end.views import Listing
+from daemon.identifiers import now_ms
+from daemon.instants import parse_instant
+from daemon.persistence import recovery_queries
+from daemon.persistence.commands import CancelRecovery, StartRecovery
+from daemon.persistence.recovery_queries import Scope
+from daemon.refusals import TenantInactive, WebhookInactive
+
+if TYPE_CHECKING:
+    from daemon.front_end.routing import House
+    from daemon.model import Millis, Recovery, Webhook
+
+
+async def find_recovery(finder: Finder) -> Recovery:
+    """Raises Problem `not-found`, in the same words for another tenant's."""
+    return found(
+        await finder.house.reads.read(finder.owner, recovery_queries.recovery, finder.path["id"], finder.owner)
+    )
+
+
+async def recover_webhook(call: Call[Webhook, NewRecovery, NoQuery]) -> Reply:
+    """Redeliver what did not reach this webhook. Answers at once; the job goes on by itself, and survives restarts."""
+    if not call.object.active:
+        raise WebhookInactive('The webhook is not active. Set "active" to true first.')
+    return await _recover(call, call.object)
+
+
+async def recover_all(call: Call[None, NewRecovery, Tenanted]) -> Reply:
+    """Redeliver what did not reach the tenant's active webhooks; with the operator's token and no tenant, anybody's."""
+    return await _recover(call, None)
+
+
+async def listing(call: Call[None, None, TenantedPage]) -> Reply:
+    """Recoveries, newest first: those under way, and those that have ended for as long as older deliveries are kept."""
+    limit = limit_of(call.query)
+    scope = f"recoveries {call.owner}"
+    rows = await call.house.reads.read(
+        call.owner, recovery_queries.recoveries, call.owner, limit + 1, place(call, scope)
+    )
+    page, following = page_of(call, scope, rows, lambda recovery: recovery.seq, limit)
+    return listed(call, [_view(call.house, recovery) for recovery in page], following)
+
+
+async def get(call: Call[Recovery, None, NoQuery]) -> Reply:
+    """One recovery: how far it has come, and how its redeliveries ended."""
+    return reply(_view(call.house, call.object))
+
+
+async def cancel(call: Call[Recovery, None, NoQuery]) -> Reply:
+    """Redeliver no more: what waits is cancelled, what is being sent ends. One that has ended stays as it is."""
+    return reply(_view(call.house, await call.house.execute(CancelRecovery(call.owner, call.object.id))))
+
+
+async def _recover(call: Call[Any, NewRecovery, NoQuery], webhook: Webhook | None) -> Reply:
+    """Raises Problem `invalid`, and what the command refuses."""
+    body = call.body
+    since = _instant("/since", body.since)
+    until = now_ms() if body.until is None else _instant("/until", body.until)
+    if since >= until:
+        raise at_pointer("invalid", "/since", "is not before the end of the range; name an earlier time")
+    if webhook is None and call.tenant is not None and not call.tenant.active:
+        raise TenantInactive('The tenant is not active. Set its "active" to true first.')
+    statuses = tuple(dict.fromkeys(body.statuses or ("failed", "interrupted")))
+    scope = Scope(call.owner, None if webhook is None else webhook.seq, since, until, statuses)
+    if body.dry_run:
+        count = await call.house.reads.read(call.owner, recovery_queries.count, scope)
+        return reply(
+            RecoveryCount(
+                examined=count.examined, skipped=count.skipped, redelivered=count.redelivered, complete=count.whole
+            ),
+            202,
+        )
+    total = await call.house.reads.read(call.owner, recovery_queries.total, scope)
+    command = StartRecovery(call.owner, None if webhook is None else webhook.id, since, until, statuses, total)
+    recovery = await call.house.execute(command)
+    return reply(_view(call.house, recovery), 202, Location=f"/v1/recoveries/{recovery.id}")
+
+
+def _view(house: House, recovery: Recovery) -> RecoveryView:
+    tenant = None if recovery.tenant is None else house.store.registry.tenant(recovery.tenant)
+    return recovery_view(recovery, None if tenant is None else tenant.id)
+
+
+def _instant(pointer: str, text: str) -> Millis:
+    """Raises Problem `invalid`."""
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise at_pointer("invalid", pointer, str(error)) from None
+
+
+ROUTES = (
+    Route(
+        name="recoverWebhook",
+        method="POST",
+        path="/v1/webhooks/{id}/recover",
+        access="manage_webhooks",
+        find=find_webhook,
+        body=body_of(NewRecovery),
+        query=NoQuery,
+        handler=recover_webhook,
+        status=202,
+        responses=(RecoveryView, RecoveryCount),
+        problems=("webhook-inactive", "tenant-inactive", "limit-reached"),
+        prefixed=True,
+    ),
+    Route(
+        name="recoverAll",
+        method="POST",
+        path="/v1/recover",
+        access="manage_webhooks",
+        find=nothing,
+        body=body_of(NewRecovery),
+        query=Tenanted,
+        handler=recover_all,
+        status=202,
+        responses=(RecoveryView, RecoveryCount),
+        problems=("tenant-inactive", "limit-reached"),
+    ),
+    Route(
+        name="listRecoveries",
+        method="GET",
+        path="/v1/recoveries",
+        access="manage_webhooks",
+        find=nothing,
+        body=NO_BODY,
+        query=TenantedPage,
+        handler=listing,
+        responses=(Listing[RecoveryView],),
+    ),
+    Route(
+        name="getRecovery",
+        method="GET",
+        path="/v1/recoveries/{id}",
+        access="manage_webhooks",
+        find=find_recovery,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=get,
+        responses=(RecoveryView,),
+    ),
+    Route(
+        name="cancelRecovery",
+        method="DELETE",
+        path="/v1/recoveries/{id}",
+        access="manage_webhooks",
+        find=find_recovery,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=cancel,
+        responses=(RecoveryView,),
+    ),
+)
