@@ -66,7 +66,8 @@ class LastDelivery(Struct, frozen=True, rename="camel"):
 
 
 class Webhook(Struct, frozen=True):
-    """A registered URL and the event types it wants."""
+    """A registered URL and the event types it wants. `headers` are sent with each attempt, their names in lower case;
+    `timeout` (seconds) and `max_concurrent` are its own, None for what the settings say."""
 
     seq: int
     id: str
@@ -80,6 +81,12 @@ class Webhook(Struct, frozen=True):
     last_delivered: Millis | None
     delivery_attempts: int
     last_delivery: LastDelivery | None
+    headers: dict[str, str] = {}
+    timeout: float | None = None
+    max_concurrent: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Webhook({self.id!r})"
 
 
 class Event(Struct, frozen=True):
@@ -196,13 +203,16 @@ class Recovery(Struct, frozen=True):
 class Endpoint(Struct, frozen=True):
     """What an attempt needs to know of a webhook, as it stood when the delivery was claimed.
 
-    `secrets` sign in this order, the newest first; each is the raw key, not its `whsec_` form."""
+    `secrets` sign in this order, the newest first; each is the raw key, not its `whsec_` form. `headers` is the JSON
+    of the webhook's own; `timeout` in seconds."""
 
     seq: int
     id: str
     tenant: str
     url: str
     secrets: tuple[bytes, ...]
+    headers: str | None = None
+    timeout: float | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.id!r})"

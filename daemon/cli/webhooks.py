@@ -17,6 +17,7 @@ from daemon.cli.options import (
     read_secret_file,
     tenant_option,
 )
+from daemon.cli.webhook_options import chosen, options_of_its_own
 
 if TYPE_CHECKING:
     from daemon.cli.client import Api
@@ -77,6 +78,7 @@ def get_webhook(api: Api, output: Output, webhook: str) -> None:
 )
 @click.option("--inactive", is_flag=True, help="Register it without sending to it yet.")
 @_own_secret
+@options_of_its_own
 @tenant_option
 @client_command
 def create_webhook(
@@ -88,6 +90,7 @@ def create_webhook(
     inactive: bool,
     secret_file: Path | None,
     tenant: str | None,
+    **own: object,
 ) -> None:
     """Register ENDPOINT, the URL to send to. The answer shows its signing secret, and so does `webhooks secret`.
 
@@ -96,6 +99,7 @@ def create_webhook(
     """
     secret = _read_own(secret_file)
     document = given(url=endpoint, name=name, events=events, active=False if inactive else None, secret=secret)
+    document |= chosen(**own)
     output.record(api.send("POST", path("webhooks"), params=present(tenant=tenant), document=document))
     output.note("Give the secret to the receiver, which verifies with it, and to nobody else.")
 
@@ -108,6 +112,7 @@ def create_webhook(
 @click.option(
     "--active/--inactive", default=None, help="Whether events are sent to it; --active revives a deleted one."
 )
+@options_of_its_own
 @client_command
 def update_webhook(
     api: Api,
@@ -117,17 +122,21 @@ def update_webhook(
     name: str | None,
     events: tuple[str, ...],
     active: bool | None,
+    **own: object,
 ) -> None:
     """Change a webhook; the next published event is sent accordingly.
 
     \b
     tenant-webhooks webhooks update w1X2y3Z4 --endpoint https://yourapp.com/v2/webhooks
     """
-    changes = given(url=endpoint, name=name, events=events, active=active)
+    changes = given(url=endpoint, name=name, events=events, active=active) | chosen(**own)
     if name == "":
         changes["name"] = None
     if not changes:
-        raise click.UsageError("Nothing to change: give --endpoint, --name, --event, --active or --inactive.")
+        raise click.UsageError(
+            "Nothing to change: give --endpoint, --name, --event, --active or --inactive, --header-file, --timeout or "
+            "--max-concurrent."
+        )
     output.record(api.send("PATCH", path("webhooks", webhook), document=changes))
 
 

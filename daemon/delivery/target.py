@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 
 from daemon import __version__
 from daemon.delivery.signing import Signer
@@ -13,6 +14,8 @@ from daemon.egress.request import request_head
 from daemon.egress.url import UrlError, check_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from daemon.egress.exchange import Exchange
     from daemon.model import Endpoint
 
@@ -21,6 +24,8 @@ _HEADERS = (
     (b"user-agent", f"Tenant-Webhooks/{__version__}".encode()),
     (b"accept-encoding", b"identity"),
 )
+
+_own_headers = msgspec.json.Decoder(dict[str, str])
 
 
 class Target:
@@ -37,7 +42,7 @@ class Target:
         try:
             # Whether it must be https is the transport's to say: here only what it takes to write the request.
             target = check_url(endpoint.url, require_https=False)
-            self._head = request_head(target, _HEADERS)
+            self._head = request_head(target, (*_HEADERS, *_own(endpoint)))
             # httpx refuses spellings that registration took (0177.0.0.1), so it is given what was read of them.
             self._url = httpx.URL(f"{target.scheme}://{target.authority.decode()}{target.target.decode()}")
         except (UrlError, httpx.InvalidURL) as error:
@@ -60,3 +65,9 @@ class Target:
         extensions = {"exchange": exchange, "head": head, "url": self.endpoint.url}
         # With a stream of its own httpx makes up no headers.
         return httpx.Request("POST", self._url, stream=httpx.ByteStream(body), extensions=extensions)
+
+
+def _own(endpoint: Endpoint) -> Iterator[tuple[bytes, bytes]]:
+    if endpoint.headers is not None:
+        for name, value in _own_headers.decode(endpoint.headers).items():
+            yield name.encode(), value.encode()

@@ -148,7 +148,7 @@ class TenantActor:
         self._behind = self._work.behind and all(got[claim.webhook] == claim.limit for claim in step.claims)
         unused = 0
         for claim in step.claims:
-            self._work.settle(claim, got[claim.webhook])
+            self._work.settle(claim, got[claim.webhook], progressed.bounds.get(claim.webhook))
             unused += claim.limit - got[claim.webhook]
         if unused:
             self._means.give(self._tenant, unused)
@@ -179,7 +179,8 @@ class TenantActor:
         self._running += 1
         self._work.begin(delivery.webhook, delivery.seq, now)
         means = self._means
-        attempt = Attempt(delivery, target, means.transport, means.pool, now + means.timeout, self._ended)
+        deadline = now + (target.endpoint.timeout or means.timeout)
+        attempt = Attempt(delivery, target, means.transport, means.pool, deadline, self._ended)
         if self._draining:
             attempt.cut()
         else:

@@ -14,13 +14,15 @@ from daemon.persistence.commands import Claim
 if TYPE_CHECKING:
     from daemon.delivery.pace import Pace
     from daemon.delivery.promptness import Verdicts
+    from daemon.persistence.commands import Bound
 
 
 class _Webhook(Place):
-    __slots__ = ("left", "old", "probing", "waiting")
+    __slots__ = ("left", "most", "old", "probing", "waiting")
 
-    def __init__(self, prompt: bool | None) -> None:
+    def __init__(self, prompt: bool | None, most: int) -> None:
         super().__init__(prompt)
+        self.most = most
         self.waiting = 0
         self.left = 0
         self.old = 0
@@ -74,7 +76,7 @@ class Work:
         """So many more deliveries wait for the webhook."""
         known = self._webhooks.get(webhook)
         if known is None:
-            known = self._webhooks[webhook] = _Webhook(self._verdicts.of(webhook))
+            known = self._webhooks[webhook] = _Webhook(self._verdicts.of(webhook), self._per_webhook)
         known.waiting += count
         self._changed(webhook, known, 0, known.prompt)
 
@@ -115,14 +117,20 @@ class Work:
             self.behind = self.behind or known.left > 0
         return [Claim(webhook, limit) for webhook, limit in limits.items()]
 
-    def settle(self, claim: Claim, got: int) -> None:
-        """A claim came back with `got` deliveries; the slots that it did not need are free again."""
+    def settle(self, claim: Claim, got: int, bound: Bound | None = None) -> None:
+        """A claim came back with `got` deliveries; the slots that it did not need are free again. `bound`: by the limit
+        that the webhook has of its own. It is learnt here, the disk keeps it before that too."""
         webhook, asked = claim.webhook, claim.limit
         known = self._webhooks[webhook]
-        if got < asked:
+        most, allowed = (self._per_webhook, asked) if bound is None else bound
+        known.most = min(most, self._per_webhook)
+        if got < allowed:
             known.waiting -= known.left
-        elif known.probing:
-            known.waiting += self._per_webhook
+        else:
+            # Nobody has looked for the rest.
+            known.waiting += asked - allowed
+            if known.probing and got:
+                known.waiting += known.most
         known.probing = False
         if got and not known.waiting:
             self._probes.add(webhook)
@@ -182,7 +190,7 @@ class Work:
         if prompt is not known.prompt and prompt is not None:
             self._verdicts.note(webhook, prompt)
         busy, waiting = known.busy + taken, known.waiting
-        room = self._per_webhook - busy
+        room = max(0, known.most - busy)
         claimable = waiting if waiting < room else room
         look = known.probing and waiting == 1
         self._lanes.move(webhook, known, busy, claimable, prompt, backlog=waiting > self._per_webhook, look=look)

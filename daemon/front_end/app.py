@@ -19,6 +19,7 @@ from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
+from daemon.front_end.rate_limit import RateLimit
 from daemon.front_end.request_id import HEADER, STATE, request_id
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, combined, problem_reply
@@ -80,7 +81,7 @@ class Api(Application):
             status = reply.status
         finally:
             self._record(request, asker, status or _unanswered(request), perf_counter() - began, failed)
-        response = _response(reply)
+        response = _response(reply, {} if asker.rate is None else asker.rate.headers())
         response.headers[HEADER] = asker.request_id
         return response
 
@@ -147,7 +148,8 @@ def create_app(
     through."""
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
-    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store), Catalogue(settings.events))
+    event_types = Catalogue(settings.events)
+    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store), event_types, RateLimit())
     return Api(house, operator, tuple(routes))
 
 
@@ -203,8 +205,8 @@ def _state(request: Request) -> dict[str, Any]:
     return cast("dict[str, dict[str, Any]]", request.scope).setdefault("state", {})
 
 
-def _response(reply: Reply) -> TrioResponse:
-    response = TrioResponse(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
+def _response(reply: Reply, rate: Mapping[str, str]) -> TrioResponse:
+    response = TrioResponse(reply.body, reply.status, {**reply.headers, **rate}, content_type=reply.content_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")  # answers hold secrets and other people's affairs
     if not reply.body:

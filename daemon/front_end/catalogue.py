@@ -46,6 +46,16 @@ _KINDS = (
         "Use a token with the permission that the detail names, or ask an operator.",
     ),
     Kind(
+        "rate-limited",
+        429,
+        "Too many requests",
+        "The token has made more requests than limits.requests_per_second and limits.request_burst allow. Nothing was "
+        "stored.",
+        "Wait for the seconds in the header Retry-After. The header RateLimit of every answer says how many requests "
+        "may follow at once (r). Publish events in batches: each is one request.",
+        retry_after=1,
+    ),
+    Kind(
         "not-found",
         404,
         "Not found",

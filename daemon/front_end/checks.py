@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from trio import current_time
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from daemon.front_end.auth import acting_for, authenticate, authorise
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Principal
     from daemon.front_end.capacity import Role
     from daemon.front_end.operator_token import OperatorToken
+    from daemon.front_end.rate_limit import Decision
     from daemon.front_end.shares import Share
 
 Found = TypeVar("Found")
@@ -41,6 +43,7 @@ class Asker:
     token: str | None = None
     share: Share | None = None
     request_id: str = ""
+    rate: Decision | None = None
 
     def is_known(self, principal: Principal) -> None:
         self.tenant = None if principal.tenant is None else principal.tenant.id
@@ -62,6 +65,7 @@ async def checked(
     if route.access != "open" and not observed_apart:
         principal = authenticate(combined(request.headers, "Authorization"), house.store.registry, operator, now_ms())
         asker.is_known(principal)
+        _count(house, principal, asker)
         kept_apart = asker.role == "main" and "admin" in house.roles
         authorise(principal, route.access, operator_accepted=not kept_apart)
         named = dict(pairs).get("tenant") if "tenant" in route.query.__struct_fields__ else None
@@ -76,6 +80,16 @@ async def checked(
     body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, most))
     query = typed(pairs, route.query)
     return Call(house, asking, tenant, path, request.headers, found, body, query, asker.request_id, pairs)
+
+
+def _count(house: House, principal: Principal, asker: Asker) -> None:
+    """The operator's token is not limited. Raises Problem `rate-limited`."""
+    if principal.token is None:
+        return
+    asker.rate = house.rates.decide(principal.token.id, house.settings.limits, current_time())
+    if asker.rate is not None and not asker.rate.allowed:
+        detail = f"This token makes too many requests. Wait {asker.rate.seconds} s; publish events in batches."
+        raise Problem("rate-limited", detail, headers=asker.rate.headers())
 
 
 async def read_json(request: Request, most: int) -> bytes:

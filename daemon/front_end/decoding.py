@@ -22,7 +22,7 @@ _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _LENGTH = re.compile(r"Expected `(str|array)` of length (<=|>=) ([0-9]+)")
-_BOUND = re.compile(r"Expected `int` (<=|>=) (-?[0-9]+)")
+_BOUND = re.compile(r"Expected `(?:int|float)` (<=|>=) (-?[0-9]+)(?:\.0)?")
 _UNNAMED = ("Expected `str` matching regex ", "Invalid enum value ")
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 _NAMES = {

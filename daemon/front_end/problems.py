@@ -56,7 +56,7 @@ class Problem(Exception):
         self.status = kind.status
         self.headers = dict(headers or {})
         if kind.retry_after is not None:
-            self.headers["Retry-After"] = str(kind.retry_after)
+            self.headers.setdefault("Retry-After", str(kind.retry_after))
         self.document = Document(kind.type, kind.title, kind.status, detail, tuple(errors), dict(parts or {}))
 
     def body(self) -> bytes:

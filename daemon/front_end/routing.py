@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
+    from daemon.front_end.rate_limit import RateLimit
     from daemon.front_end.shares import FairReads, Shares
     from daemon.model import Tenant
     from daemon.operations.health import Readiness
@@ -58,6 +59,7 @@ class House:
     shares: Shares
     reads: FairReads
     event_types: Catalogue
+    rates: RateLimit
 
     async def execute(self, command: Command[R]) -> R:
         """Raises the command's refusals; cancellation is the store's to answer for."""

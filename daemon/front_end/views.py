@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
@@ -20,6 +20,7 @@ from daemon.model import (
     Token,
     Webhook,
 )
+from daemon.static_headers import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,23 @@ class WebhookView(View, frozen=True):
     last_delivered: str | None
     delivery_attempts: int
     last_delivery: LastDelivery | None
+    headers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Sent with each delivery beside ours. The values are secrets and are shown as ***.",
+            examples=[{"authorization": "***"}],
+        ),
+    ]
+    timeout: Annotated[
+        float | None, Meta(description="Seconds that one attempt may take; null: delivery.timeout.", examples=[5.0])
+    ]
+    max_concurrent: Annotated[
+        int | None,
+        Meta(
+            description="Attempts at a time; 1: in the order of acceptance. null: delivery.max_concurrent_per_webhook.",
+            examples=[1],
+        ),
+    ]
 
 
 class CreatedWebhook(WebhookView, frozen=True):
@@ -208,11 +226,11 @@ def _instant(at: int | None) -> str | None:
 
 
 def webhook_view(webhook: Webhook) -> WebhookView:
-    return WebhookView(*_webhook_fields(webhook))
+    return WebhookView(**_webhook_fields(webhook))
 
 
 def created_webhook(webhook: Webhook, secret: str) -> CreatedWebhook:
-    return CreatedWebhook(*_webhook_fields(webhook), secret)
+    return CreatedWebhook(**_webhook_fields(webhook), secret=secret)
 
 
 def signing_secret_view(current: SigningSecret, previous: Sequence[SigningSecret], secret: str) -> SigningSecretView:
@@ -228,22 +246,23 @@ def signing_secret_view(current: SigningSecret, previous: Sequence[SigningSecret
     )
 
 
-def _webhook_fields(
-    webhook: Webhook,
-) -> tuple[str, str, str | None, tuple[str, ...], bool, str, str, str | None, int, LastDelivery | None]:
+def _webhook_fields(webhook: Webhook) -> dict[str, Any]:
     last = webhook.last_delivery
-    return (
-        webhook.id,
-        webhook.url,
-        webhook.name,
-        webhook.events,
-        webhook.active,
-        rfc3339(webhook.created, digits=0),
-        rfc3339(webhook.updated, digits=0),
-        None if webhook.last_delivered is None else rfc3339(webhook.last_delivered, digits=0),
-        webhook.delivery_attempts,
-        None if last is None else structs.replace(last, at=f"{last.at[:19]}Z"),
-    )
+    return {
+        "id": webhook.id,
+        "url": webhook.url,
+        "name": webhook.name,
+        "events": webhook.events,
+        "active": webhook.active,
+        "created": rfc3339(webhook.created, digits=0),
+        "updated": rfc3339(webhook.updated, digits=0),
+        "last_delivered": None if webhook.last_delivered is None else rfc3339(webhook.last_delivered, digits=0),
+        "delivery_attempts": webhook.delivery_attempts,
+        "last_delivery": None if last is None else structs.replace(last, at=f"{last.at[:19]}Z"),
+        "headers": hidden(webhook.headers),
+        "timeout": webhook.timeout,
+        "max_concurrent": webhook.max_concurrent,
+    }
 
 
 def delivery_view(delivery: Delivery, *, whole: bool) -> DeliveryView:

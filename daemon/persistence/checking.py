@@ -147,6 +147,12 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
                 AND NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = r.seq))""",
     ),
     (
+        3,
+        "webhooks whose own headers or limits cannot be right",
+        """SELECT id FROM webhooks WHERE timeout < 1 OR timeout > 30 OR max_concurrent < 1
+           OR (headers IS NOT NULL AND iif(json_valid(headers), json_type(headers) <> 'object', 1))""",
+    ),
+    (
         1,
         "settings of the database itself that are missing or wrong",
         """SELECT key FROM (SELECT 'cursor_key' key UNION ALL SELECT 'copy') k WHERE NOT EXISTS (

@@ -7,7 +7,7 @@ their `seq`; a webhook, delivery or token that belongs to another tenant than `t
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -132,13 +132,17 @@ class CreateWebhook(Command[Webhook], frozen=True):
     events: tuple[str, ...]
     active: bool
     secret: bytes
+    headers: dict[str, str] = {}
+    timeout: float | None = None
+    max_concurrent: int | None = None
 
     def __repr__(self) -> str:
         return f"CreateWebhook(tenant={self.tenant})"
 
 
 class UpdateWebhook(Command[Webhook], frozen=True):
-    """Change what is set: `active=False` cancels what waits, `True` revives. Raises `NotFound`, `LimitReached`."""
+    """Change what is set: `active=False` cancels what waits, `True` revives. `headers` replace all there are; a value
+    of `static_headers.HIDDEN` keeps what is stored. Raises `NotFound`, `LimitReached`, `Conflict` if there is none."""
 
     tenant: int | None
     id: str
@@ -146,6 +150,12 @@ class UpdateWebhook(Command[Webhook], frozen=True):
     name: str | UnsetType | None = UNSET
     events: tuple[str, ...] | UnsetType = UNSET
     active: bool | UnsetType = UNSET
+    headers: dict[str, str] | UnsetType = UNSET
+    timeout: float | UnsetType | None = UNSET
+    max_concurrent: int | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        return f"UpdateWebhook({self.id!r})"
 
 
 class DeleteWebhook(Command[None], frozen=True):
@@ -221,15 +231,25 @@ class Claim(Struct, frozen=True, array_like=True):
     limit: int
 
 
+class Bound(NamedTuple):
+    """How a webhook's own limit of attempts at a time has bounded a claim. `most` is that limit, `allowed` what of the
+    claim's own limit it left: less came back than that only if no more waits."""
+
+    most: int
+    allowed: int
+
+
 class Progressed(Struct, frozen=True):
     """`recorded`: the seqs of the deliveries whose outcome this command put on disk; one that is missing lost its
     compare-and-set (its row was removed or changed by another) and must not be logged or counted. `postponed`: likewise
-    of those put back. `claimed`: the deliveries to attempt now. `endpoints`: their webhooks by seq."""
+    of those put back. `claimed`: the deliveries to attempt now. `endpoints`: their webhooks by seq. `bounds`: those of
+    the webhooks claimed for that have a limit of their own."""
 
     recorded: frozenset[int]
     postponed: frozenset[int]
     claimed: list[Claimed]
     endpoints: dict[int, Endpoint]
+    bounds: dict[int, Bound] = {}
 
 
 class Progress(Internal[Progressed], frozen=True):

@@ -51,6 +51,10 @@ class Effects:
         change = Waiting(tenant, webhook, count)
         self._changes.append(lambda backlog: backlog.add(change))
 
+    def held_back(self, tenant: int, webhook: int) -> None:
+        """There may be rows that wait and could not be claimed until now."""
+        self.work.append(Waiting(tenant, webhook, 1))
+
     def claimed(self, tenant: int, webhook: int, count: int) -> None:
         change = Waiting(tenant, webhook, -count)
         self._changes.append(lambda backlog: backlog.add(change))

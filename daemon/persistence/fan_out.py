@@ -42,6 +42,10 @@ _MADE = """
 SELECT d.tenant, d.webhook, count(*), w.cancelled_through >= ?1
 FROM deliveries d JOIN webhooks w ON w.seq = d.webhook WHERE d.seq >= ?1 AND d.seq < ?2 GROUP BY d.webhook
 """
+# What was accepted after the promise has waited for it.
+_IN_ORDER = """
+SELECT tenant, seq FROM webhooks WHERE max_concurrent = 1 AND seq IN (SELECT value ->> 2 FROM json_each(?))
+"""
 
 
 class Destination(NamedTuple):
@@ -79,6 +83,7 @@ def fan_out(db: sqlite3.Connection, seq: int, now: int, effects: Effects) -> boo
 
     None is made for a tenant that has been removed meanwhile. Raises sqlite3.Error, after which the transaction must
     be rolled back."""
+    (targets,) = db.execute("SELECT targets FROM fan_outs WHERE seq = ?", (seq,)).fetchone()
     last, made = _make(db, seq, now)
     for tenant, webhook, count, cancelled in db.execute(_MADE, made).fetchall():
         effects.promised(tenant, -count)
@@ -86,6 +91,9 @@ def fan_out(db: sqlite3.Connection, seq: int, now: int, effects: Effects) -> boo
             effects.cancelling.add(webhook)
         else:
             effects.enqueued(tenant, webhook, count)
+    if last:
+        for tenant, webhook in db.execute(_IN_ORDER, (targets,)).fetchall():
+            effects.held_back(tenant, webhook)
     return last
 
 

@@ -11,7 +11,7 @@ from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import Claimed, Endpoint, Finished, LastDelivery
 from daemon.persistence.bulk import Bulk
-from daemon.persistence.commands import Progress, Progressed
+from daemon.persistence.commands import Bound, Progress, Progressed
 from daemon.persistence.rows import Report
 
 if TYPE_CHECKING:
@@ -24,23 +24,34 @@ if TYPE_CHECKING:
 # (DESIGN, "The writer competes for the GIL"). LIMIT cannot refer to an outer row, hence one fixed limit and a cut by
 # position. Payloads come as one text beside their rows, in the same order: as JSON they would be escaped and unescaped
 # (they are JSON themselves and have no NUL, where `length` would stop).
+# A webhook's own limit counts what is `sending`, but for what this batch records: an attempt begins when the one before
+# it has ended. What the batch puts back counts: it is older than anything that could be claimed before it.
 _LOOK = """
+WITH wanted AS MATERIALIZED (
+    SELECT c.value ->> 0 webhook, w.max_concurrent most, CASE WHEN w.max_concurrent IS NULL THEN c.value ->> 1
+        ELSE min(c.value ->> 1, max(0, w.max_concurrent - (
+            SELECT count(*) FROM deliveries s WHERE s.finished IS NULL AND s.status = 'sending' AND s.webhook = w.seq
+            AND s.seq NOT IN (SELECT value FROM json_each(?5))))) END allowed
+    FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0)
 SELECT
     (SELECT json_group_array(d.seq) FROM json_each(?1) j JOIN deliveries d ON d.seq = j.value
      WHERE d.status = 'sending'),
     claimed.rows, coalesce(claimed.payloads, ''),
     (SELECT json_group_array(json_array(w.seq, w.id, t.id, w.url,
          (SELECT json_group_array(hex(key)) FROM (SELECT key FROM secrets s WHERE s.webhook = w.seq
-          AND (s.expires IS NULL OR s.expires > ?4) ORDER BY s.created DESC))))
-     FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 JOIN tenants t ON t.seq = w.tenant)
+          AND (s.expires IS NULL OR s.expires > ?4) ORDER BY s.created DESC)), w.headers, w.timeout, c.most, c.allowed))
+     FROM wanted c JOIN webhooks w ON w.seq = c.webhook JOIN tenants t ON t.seq = w.tenant)
 FROM (
     SELECT group_concat(e.payload, '') payloads, json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type,
         length(e.payload), d.redelivery_of IS NOT NULL, e.traceparent)) rows
-    FROM json_each(?2) c JOIN webhooks w ON w.seq = c.value ->> 0 AND w.active
+    FROM wanted c JOIN webhooks w ON w.seq = c.webhook AND w.active
     JOIN tenants t ON t.seq = w.tenant AND t.active
     JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
         AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?3))) p
-        ON p.key < c.value ->> 1
+        ON p.key < c.allowed
+        AND (c.most IS NOT 1 OR NOT EXISTS (
+            SELECT 1 FROM fan_outs f JOIN json_each(f.targets) t ON t.value ->> 2 = w.seq
+            WHERE f.next_delivery < p.value))
     JOIN deliveries d ON d.seq = p.value JOIN events e ON e.seq = d.event
 ) claimed
 """
@@ -86,16 +97,18 @@ class _Count(msgspec.Struct, array_like=True):
 
 
 class _Found(NamedTuple):
-    """What one look at the database says: which of the named rows are still `sending`, and what the claims get."""
+    """What one look at the database says: which of the named rows are still `sending`, what the claims get, and which
+    of them were bounded by their webhooks' own limits."""
 
     sending: frozenset[int]
     claimed: dict[int, list[Claimed]]
     endpoints: dict[int, Endpoint]
+    bounds: dict[int, Bound]
 
 
 _seqs = msgspec.json.Decoder(frozenset[int])
 _pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, int, int, str | None]])
-_endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str]]])
+_endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str], str | None, float | None, int | None, int]])
 
 
 def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, effects: Effects) -> list[Progressed]:
@@ -105,7 +118,7 @@ def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, eff
     back and the commands kept."""
     finished = [finished for command in commands for finished in command.finished]
     postponed = [delivery.seq for command in commands for delivery in command.postponed]
-    found = _look(db, [f.delivery.seq for f in finished] + postponed, commands, now)
+    found = _look(db, [f.delivery.seq for f in finished], postponed, commands, now)
     recorded = [f for f in finished if f.delivery.seq in found.sending]
     claimed = [delivery.seq for deliveries in found.claimed.values() for delivery in deliveries]
     rows = [_outcome_row(finished) for finished in recorded]
@@ -131,21 +144,26 @@ def _progressed(command: Progress, found: _Found, effects: Effects) -> Progresse
         postponed=found.sending & {delivery.seq for delivery in command.postponed},
         claimed=own,
         endpoints={delivery.webhook: found.endpoints[delivery.webhook] for delivery in own},
+        bounds={c.webhook: found.bounds[c.webhook] for c in command.claims if c.webhook in found.bounds},
     )
 
 
-def _look(db: sqlite3.Connection, seqs: list[int], commands: Sequence[Progress], now: int) -> _Found:
+def _look(
+    db: sqlite3.Connection, finished: list[int], postponed: list[int], commands: Sequence[Progress], now: int
+) -> _Found:
     claims = [claim for command in commands for claim in command.claims]
     most = max((claim.limit for claim in claims), default=0)
-    sending, rows, payloads, endpoints = db.execute(_LOOK, (_json(seqs), _json(claims), most, now)).fetchone()
-    return _Found(
-        _seqs.decode(sending),
-        _claimed(rows, payloads),
-        {
-            seq: Endpoint(seq, id, tenant, url, tuple(bytes.fromhex(key) for key in keys))
-            for seq, id, tenant, url, keys in _endpoints.decode(endpoints)
-        },
-    )
+    ended = _json(finished)
+    named = _json(finished + postponed) if postponed else ended
+    sending, rows, payloads, found = db.execute(_LOOK, (named, _json(claims), most, now, ended)).fetchone()
+    endpoints: dict[int, Endpoint] = {}
+    bounds: dict[int, Bound] = {}
+    for seq, id, tenant, url, keys, headers, timeout, own, allowed in _endpoints.decode(found):
+        secrets = tuple(bytes.fromhex(key) for key in keys)
+        endpoints[seq] = Endpoint(seq, id, tenant, url, secrets, headers, timeout)
+        if own is not None:
+            bounds[seq] = Bound(own, allowed)
+    return _Found(_seqs.decode(sending), _claimed(rows, payloads), endpoints, bounds)
 
 
 def _claimed(rows: str, payloads: str) -> dict[int, list[Claimed]]:

@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 TENANT = "t.seq, t.id, t.name, t.active, t.created"
 TOKEN = "k.id, k.tenant, k.name, k.permissions, k.created, k.expires, k.digest"
 WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created, w.updated, w.last_delivered,
-    w.delivery_attempts, w.last_delivery"""
+    w.delivery_attempts, w.last_delivery, w.headers, w.timeout, w.max_concurrent"""
 EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload, e.traceparent"
 EVENT_SUMMARY = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.deliveries, e.traceparent"
 RECOVERY = """r.seq, r.id, r.tenant, (SELECT w.id FROM webhooks w WHERE w.seq = r.webhook), r.since, r.until,
@@ -43,6 +43,7 @@ _strings = msgspec.json.Decoder(tuple[str, ...])
 _statuses = msgspec.json.Decoder(tuple[Recoverable, ...])
 _permissions = msgspec.json.Decoder(tuple[Permission, ...])
 _last = msgspec.json.Decoder(LastDelivery)
+_headers = msgspec.json.Decoder(dict[str, str])
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
@@ -77,7 +78,8 @@ def token(row: Row) -> Token:
 
 
 def webhook(row: Row) -> Webhook:
-    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last = row
+    seq, id, tenant, url, name, events, active, created, updated, last_delivered, attempts, last, *own = row
+    headers, timeout, max_concurrent = own
     last_delivery = None if last is None else _last.decode(last)
     return Webhook(
         seq,
@@ -92,6 +94,9 @@ def webhook(row: Row) -> Webhook:
         last_delivered,
         attempts,
         last_delivery,
+        {} if headers is None else _headers.decode(headers),
+        timeout,
+        max_concurrent,
     )
 
 

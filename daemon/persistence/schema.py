@@ -81,6 +81,9 @@ def _fan_outs(database: Database) -> None:
 
 _INTEGRATORS = """
 CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
+ALTER TABLE webhooks ADD COLUMN headers TEXT;
+ALTER TABLE webhooks ADD COLUMN timeout REAL;
+ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;
 ALTER TABLE events ADD COLUMN traceparent TEXT;
 ALTER TABLE webhooks ADD COLUMN consecutive_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE webhooks ADD COLUMN failing_since INTEGER;

@@ -10,7 +10,8 @@ from daemon.events import PING, ping_payload
 from daemon.identifiers import new_delivery_id, new_event_id, new_webhook_id
 from daemon.persistence import queries, recovery_ends
 from daemon.persistence.publishing import refuse_if_full
-from daemon.refusals import LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
+from daemon.refusals import Conflict, LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
+from daemon.static_headers import restored
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,9 +37,21 @@ def create_webhook(
     while db.execute("SELECT 1 FROM webhooks WHERE id = ?", (id,)).fetchone():
         id = new_webhook_id()
     cursor = db.execute(
-        """INSERT INTO webhooks (id, tenant, url, name, events, active, created, updated)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        (id, command.tenant, command.url, command.name, _json(command.events), command.active, now, now),
+        """INSERT INTO webhooks (id, tenant, url, name, events, active, created, updated, headers, timeout,
+           max_concurrent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            id,
+            command.tenant,
+            command.url,
+            command.name,
+            _json(command.events),
+            command.active,
+            now,
+            now,
+            _stored(command.headers),
+            command.timeout,
+            command.max_concurrent,
+        ),
     )
     db.execute("INSERT INTO secrets (webhook, created, key) VALUES (?, ?, ?)", (cursor.lastrowid, now, command.secret))
     webhook = _webhook(db, id, command.tenant)
@@ -51,16 +64,21 @@ def update_webhook(
 ) -> Webhook:
     before = _webhook(db, command.id, command.tenant)
     active = before.active if command.active is msgspec.UNSET else command.active
+    headers = before.headers if command.headers is msgspec.UNSET else _restored(command.headers, before)
     if active and not before.active:
         _refuse_one_more(db, before.tenant, limits)
     db.execute(
-        "UPDATE webhooks SET url = ?, name = ?, events = ?, active = ?, updated = ? WHERE seq = ?",
+        """UPDATE webhooks SET url = ?, name = ?, events = ?, active = ?, updated = ?, headers = ?, timeout = ?,
+           max_concurrent = ? WHERE seq = ?""",
         (
             before.url if command.url is msgspec.UNSET else command.url,
             before.name if command.name is msgspec.UNSET else command.name,
             _json(before.events if command.events is msgspec.UNSET else command.events),
             active,
             now,
+            _stored(headers),
+            before.timeout if command.timeout is msgspec.UNSET else command.timeout,
+            before.max_concurrent if command.max_concurrent is msgspec.UNSET else command.max_concurrent,
             before.seq,
         ),
     )
@@ -107,6 +125,13 @@ def _webhook(db: sqlite3.Connection, id: str, tenant: int | None) -> Webhook:
     if webhook is None:
         raise NotFound("There is no webhook with this id.")
     return webhook
+
+
+def _restored(wanted: dict[str, str], before: Webhook) -> dict[str, str]:
+    try:
+        return restored(wanted, before.headers)
+    except (KeyError, ValueError):
+        raise Conflict("The headers were changed meanwhile. Read the webhook again.", pointer="/headers") from None
 
 
 def refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
@@ -182,5 +207,9 @@ def _enqueue(
     return delivery
 
 
-def _json(events: tuple[str, ...]) -> str:
-    return msgspec.json.encode(events).decode()
+def _stored(headers: dict[str, str]) -> str | None:
+    return _json(headers) if headers else None
+
+
+def _json(value: tuple[str, ...] | dict[str, str]) -> str:
+    return msgspec.json.encode(value).decode()

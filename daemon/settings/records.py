@@ -71,6 +71,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     batch_events: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     deliveries_per_request: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     waiting_per_tenant: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    requests_per_second: Annotated[float, Meta(ge=0, le=100_000, extra={"unit": "requests"})] = 0.0
+    request_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 20
 
 
 class ObserveSettings(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import trio
 from daemon.delivery.router import Router
 from daemon.egress.faults import EgressError, LocalFault
 from daemon.model import Claimed, Endpoint
-from daemon.persistence.commands import Progress, Progressed
+from daemon.persistence.commands import Bound, Claim, Progress, Progressed
 from daemon.settings import DeliverySettings
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Store:
         self._bulletin = bulletin
         self.latency = 0.0
         self.endpoints: dict[int, Endpoint] = {}
+        self.limits: dict[int, int] = {}
         self.owner: dict[int, int] = {}
         self.rows: dict[int, Claimed] = {}
         self.states: dict[int, str] = {}
@@ -100,6 +101,7 @@ class Store:
             self.states[seq] = finished.outcome.status
             self.outcomes[seq] = finished.outcome
             recorded.add(seq)
+        bounds = {c.webhook: self._bound(c) for c in command.claims if c.webhook in self.limits}
         postponed = frozenset(delivery.seq for delivery in command.postponed if delivery.seq not in self.removed)
         for seq in postponed:
             assert self.states[seq] == "sending"
@@ -111,12 +113,19 @@ class Store:
             waiting = [
                 row for seq, row in self.rows.items() if self.states[seq] == "pending" and row.webhook == claim.webhook
             ]
-            for row in waiting[: claim.limit]:
+            bound = bounds.get(claim.webhook)
+            for row in waiting[: claim.limit if bound is None else bound.allowed]:
                 self.states[row.seq] = "sending"
                 self.claims[row.seq] += 1
                 claimed.append(row)
         endpoints = {row.webhook: self.endpoints[row.webhook] for row in claimed}
-        return Progressed(frozenset(recorded), postponed, claimed, endpoints)
+        return Progressed(frozenset(recorded), postponed, claimed, endpoints, bounds)
+
+    def _bound(self, claim: Claim) -> Bound:
+        """What is about to be put back is older than anything that could be claimed, and counts."""
+        most = self.limits[claim.webhook]
+        sending = sum(self.states[seq] == "sending" and row.webhook == claim.webhook for seq, row in self.rows.items())
+        return Bound(most, min(claim.limit, max(0, most - sending)))
 
 
 def sent_headers(request: httpx.Request) -> dict[str, str]:

@@ -48,6 +48,8 @@ async def _history(seed: int, drains: bool) -> None:
         stage.network.hosts["any"] = _receiver(random)
         for webhook in range(random.randint(1, 9)):
             stage.store.add_webhook(webhook % random.randint(1, 5), webhook, "http://any.example/")
+            if random.random() < 0.4:
+                stage.store.limits[webhook] = random.choice([1, 1, 2, 7])
         for _ in range(random.randint(1, 40)):
             stage.store.latency = random.choice([0, 0, 0.003, 0.2, 3])
             webhook = random.choice(list(stage.store.owner))
@@ -69,8 +71,21 @@ def _check(stage: Stage, drains: bool, written: dict[str, int]) -> None:
             event = sent_headers(request)["webhook-id"]
             written[event] = written.get(event, 0) + 1
     assert all(times == 1 for times in written.values())
+    for webhook, most in stage.store.limits.items():
+        assert stage.network.most["webhook", webhook] <= most
+        if most == 1:
+            assert sent_to(stage, webhook) == sorted(sent_to(stage, webhook))
     for seq, state in stage.store.states.items():
         assert (state == "pending") == (f"evt_{seq}" not in written)
+
+
+def sent_to(stage: Stage, webhook: int) -> list[int]:
+    """What reached it, in the order of its coming."""
+    return [
+        int(sent_headers(request)["webhook-id"].removeprefix("evt_"))
+        for request in stage.network.requests
+        if request.extensions["exchange"].key == webhook and request.extensions["exchange"].wrote
+    ]
 
 
 @settings(max_examples=60)

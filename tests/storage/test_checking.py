@@ -53,6 +53,7 @@ BROKEN = {
     "recoveries that contradict": "UPDATE recoveries SET skipped = 99",
     "settings of the database": "DELETE FROM meta WHERE key = 'cursor_key'",
     "It cannot be said": "UPDATE webhooks SET events = 'none'",
+    "webhooks whose own headers or limits cannot be right": "UPDATE webhooks SET max_concurrent = 0 WHERE seq = 1",
 }
 
 

@@ -16,6 +16,7 @@ from daemon.model import Finished, Outcome
 from daemon.persistence import deletion, recovery, recovery_queries, searching
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     CancelRecovery,
     ForgetRecoveries,
@@ -369,10 +370,10 @@ def test_a_step_over_a_million_failed_deliveries_is_cheap_wherever_it_begins(pat
         slowest = 0.0
         for since in (0, 500_000, 999_990):
             job = StartRecovery(1, "w0000001", since, 2_000_000, BOTH, None)
-            (begun,) = execute(db, [job], 3_000_000, Limits(), Backlog()).answers
+            (begun,) = execute(db, [job], 3_000_000, Limits(), Backlog(), ClockSteps(db)).answers
             for _ in range(3):
                 started = time.perf_counter()
-                execute(db, [RecoveryStep(begun.seq, 1)], 3_000_000, Limits(), Backlog())
+                execute(db, [RecoveryStep(begun.seq, 1)], 3_000_000, Limits(), Backlog(), ClockSteps(db))
                 slowest = max(slowest, time.perf_counter() - started)
         assert recovery_queries.total(db, Scope(1, 1, 0, 2_000_000, BOTH)) == 1_000_000
         assert not recovery_queries.count(db, Scope(1, 1, 0, 2_000_000, BOTH)).whole
@@ -415,7 +416,7 @@ async def test_retention_deletes_no_event_whose_redelivery_is_not_counted_yet(pa
     with closing(open_writer(path)) as db:
         db.execute("UPDATE deliveries SET status = 'succeeded', finished = 2000 WHERE status = 'pending'")
         before, *_ = deletion.window(db, Place(), 10, 10)[::-1]
-        execute(db, [RecoveryStep(job.seq, scene.webhook.seq)], now_ms(), Limits(), Backlog())
+        execute(db, [RecoveryStep(job.seq, scene.webhook.seq)], now_ms(), Limits(), Backlog(), ClockSteps(db))
         after, *_ = deletion.window(db, Place(), 10, 10)[::-1]
         assert (before.finished, after.finished) == (None, 2000)
         found = recovery_queries.recovery(db, job.id, None)
@@ -430,12 +431,12 @@ async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_be
         await store.publish(scene.tenant)
     with closing(open_writer(path)) as db:
         later = now_ms() + 2 * 86_400_000
-        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) == ended
         db.execute("DELETE FROM deliveries WHERE redelivery_of IS NULL AND status = 'failed'")
-        execute(db, [ForgetRecoveries()], now_ms(), Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], now_ms(), Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) == ended
-        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) is None
 
 

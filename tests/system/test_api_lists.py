@@ -106,6 +106,9 @@ async def test_every_list_links_to_its_next_page(api: House) -> None:
     await api.token("acme")
     webhooks = [(await api.webhook(token))["id"] for _ in range(2)]
     await api.publish(token, "a", "b")
+    for webhook in webhooks:
+        recovery = await api.ask("POST", f"/v1/webhooks/{webhook}/recover", {"since": "2020-01-01T00:00:00Z"})
+        assert recovery.status_code == 202, recovery.text
     ids = {"/v1/tenants/{id}/tokens": "acme"}
     for route in ROUTES:
         if "cursor" not in route.query.__struct_fields__:

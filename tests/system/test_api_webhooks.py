@@ -34,7 +34,8 @@ async def test_the_answer_to_a_registration_is_that_of_the_contract(api: House, 
     shape = re.compile(
         r'\{"id":"(w[0-9A-Za-z]{7})","url":"https://yourapp\.com/webhooks/trustist","name":"Production Tenant Webhook",'
         r'"events":\["onboard\.session\.completed"\],"active":true,"created":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)",'
-        r'"updated":"\2","lastDelivered":null,"deliveryAttempts":0,"lastDelivery":null,"secret":"whsec_([A-Za-z0-9+/=]+)"\}'
+        r'"updated":"\2","lastDelivered":null,"deliveryAttempts":0,"lastDelivery":null,'
+        r'"headers":\{\},"timeout":null,"maxConcurrent":null,"secret":"whsec_([A-Za-z0-9+/=]+)"\}'
     )
     match = shape.fullmatch(answer.text)
     assert match, answer.text

@@ -64,6 +64,18 @@ def test_a_list_goes_on_until_the_search_has_found_something(server: Server) -> 
         ("webhooks create https://a.example/x", "POST", "/v1/webhooks", {"url": "https://a.example/x"}),
         ("webhooks update w1 --active --name=", "PATCH", "/v1/webhooks/w1", {"name": None, "active": True}),
         ("webhooks update w1 --endpoint u --event e", "PATCH", "/v1/webhooks/w1", {"url": "u", "events": ["e"]}),
+        (
+            "webhooks update w1 --timeout 2.5 --max-concurrent 1",
+            "PATCH",
+            "/v1/webhooks/w1",
+            {"timeout": 2.5, "maxConcurrent": 1},
+        ),
+        (
+            "webhooks update w1 --timeout default --max-concurrent default",
+            "PATCH",
+            "/v1/webhooks/w1",
+            {"timeout": None, "maxConcurrent": None},
+        ),
         ("webhooks delete w1", "DELETE", "/v1/webhooks/w1", None),
         ("webhooks secret w1", "GET", "/v1/webhooks/w1/secret", None),
         ("webhooks rotate-secret w1", "POST", "/v1/webhooks/w1/secret/rotate", {}),

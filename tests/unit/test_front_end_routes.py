@@ -23,6 +23,7 @@ SLUGS = {
     *("not-finished", "webhook-inactive", "tenant-inactive", "tenant-required", "limit-reached", "too-large"),
     *("unsupported-media-type", "invalid", "blocked-address", "fan-out-too-large", "backlog-full"),
     *("storage-unavailable", "draining", "outcome-unknown", "internal"),
+    "rate-limited",
 }
 
 
@@ -39,7 +40,9 @@ def test_retry_after_means_that_nothing_was_stored() -> None:
         "backlog-full",
         "storage-unavailable",
         "draining",
+        "rate-limited",
     }
+    assert KINDS["rate-limited"].status == 429
     assert all(KINDS[slug].status == 503 for slug in ("backlog-full", "storage-unavailable", "draining"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 
 from hypothesis import settings
@@ -11,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from daemon.delivery.pace import Pace
 from daemon.delivery.promptness import PROMPT, Verdicts
 from daemon.delivery.work import Work
-from daemon.persistence.commands import Claim
+from daemon.persistence.commands import Bound, Claim
 
 _webhooks = st.integers(min_value=1, max_value=5)
 
@@ -37,7 +38,11 @@ class WorkMachine(RuleBasedStateMachine):
         self.prompt: dict[int, bool] = {}
         self.deliveries = 0
         self.claims: list[Claim] = []
-        self.answers: list[int] = []
+        self.answers: list[tuple[int, Bound | None]] = []
+        # The webhooks' own limits as the disk has them, and what it counted when it answered the last claims.
+        self.limits: dict[int, int] = {}
+        self.ever_limited: set[int] = set()
+        self.sending: Counter[int] = Counter()
 
     @rule(webhook=_webhooks, count=st.integers(1, 12))
     def rows_are_accepted_and_announced(self, webhook: int, count: int) -> None:
@@ -48,6 +53,14 @@ class WorkMachine(RuleBasedStateMachine):
     def rows_are_cancelled(self, webhook: int, count: int) -> None:
         self.disk[webhook] = max(0, self.disk.get(webhook, 0) - count)
         self.drifted.add(webhook)
+
+    @rule(webhook=_webhooks, most=st.sampled_from([1, 2, 9, None]))
+    def a_limit_is_set(self, webhook: int, most: int | None) -> None:
+        self.ever_limited.add(webhook)
+        if most is None:
+            self.limits.pop(webhook, None)
+        else:
+            self.limits[webhook] = most
 
     @rule(seconds=st.sampled_from([0.25, 0.5, PROMPT, 1.5]))
     def time_passes(self, seconds: float) -> None:
@@ -66,6 +79,7 @@ class WorkMachine(RuleBasedStateMachine):
         claimable = self.work.claimable
         self.claims = self.work.plan(slots)
         self.answers = []
+        self.sending = Counter(owner for owner, _ in self.running.values())
         limits = {claim.webhook: claim.limit for claim in self.claims}
         assert sum(limits.values()) == min(slots, claimable)
         assert len(limits) == len(self.claims)
@@ -82,7 +96,7 @@ class WorkMachine(RuleBasedStateMachine):
             return
         for webhook, rows in self.disk.items():
             busy = self.busy(webhook) + limits.get(webhook, 0)
-            if rows <= limits.get(webhook, 0) or busy == self.per_webhook:
+            if rows <= limits.get(webhook, 0) or busy == self.per_webhook or webhook in self.ever_limited:
                 continue
             assert not self.prompt.get(webhook), "work of a prompt webhook is left beside a free slot"
             waits = self.work.withheld > 0
@@ -96,16 +110,18 @@ class WorkMachine(RuleBasedStateMachine):
     @rule()
     def the_store_answers_one(self) -> None:
         claim = self.claims[len(self.answers)]
-        got = min(self.disk.get(claim.webhook, 0), claim.limit)
+        most = self.limits.get(claim.webhook)
+        allowed = claim.limit if most is None else min(claim.limit, max(0, most - self.sending[claim.webhook]))
+        got = min(self.disk.get(claim.webhook, 0), allowed)
         self.disk[claim.webhook] = self.disk.get(claim.webhook, 0) - got
-        self.answers.append(got)
+        self.answers.append((got, None if most is None else Bound(most, allowed)))
 
     @precondition(lambda self: self.claims and len(self.answers) == len(self.claims))
     @rule()
     def the_claims_come_back(self) -> None:
-        for claim, got in zip(self.claims, self.answers, strict=True):
-            self.work.settle(claim, got)
-        for claim, got in zip(self.claims, self.answers, strict=True):
+        for claim, (got, bound) in zip(self.claims, self.answers, strict=True):
+            self.work.settle(claim, got, bound)
+        for claim, (got, _) in zip(self.claims, self.answers, strict=True):
             for _ in range(got):
                 self.deliveries += 1
                 self.running[self.deliveries] = claim.webhook, self.now
@@ -153,7 +169,7 @@ class WorkMachine(RuleBasedStateMachine):
                 self.end(delivery, postponed=False)
             self.work.probe()
             self.work.look(self.now, self.per_tenant)
-            self.claims, self.answers = self.work.plan(3), []
+            self.claims, self.answers, self.sending = self.work.plan(3), [], Counter()
             if not self.claims and self.work.turn < inf:
                 self.now = self.work.turn
             elif not self.claims:
@@ -261,6 +277,19 @@ def test_work_offered_while_an_empty_claim_was_under_way_keeps_its_mark() -> Non
     work.add(1, 2)
     work.settle(claim, 0)
     assert planned(work, 64) == [Claim(1, 2)]
+
+
+def test_a_claim_that_a_webhooks_own_limit_cut_short_proves_nothing() -> None:
+    work = Work(per_webhook=4, per_tenant=64, verdicts=Verdicts(), pace=Pace(2048))
+    work.add(1, 3)
+    (claim,) = planned(work, 1)
+    work.settle(claim, 1)
+    work.begin(1, 0, 0.0)
+    (claim,) = planned(work, 64)
+    work.settle(claim, 0, Bound(1, 0))
+    assert work.claimable == 0
+    work.end(1, 0, 0.0, attempted=True)
+    assert planned(work, 64) == [Claim(1, 1)]
 
 
 def test_prompt_webhooks_may_use_every_slot() -> None:

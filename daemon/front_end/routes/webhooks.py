@@ -25,9 +25,11 @@ from daemon.front_end.views import (
     delivery_view,
     webhook_view,
 )
+from daemon.front_end.webhook_options import Headers, MaxConcurrent, Timeout, culprits
 from daemon.operations.logs import get_logger
 from daemon.persistence import queries
 from daemon.persistence.commands import CreateWebhook, DeleteWebhook, Ping, UpdateWebhook
+from daemon.static_headers import restored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from daemon.model import Webhook
 
 log = get_logger()
+
+_CLEARABLE = ("name", "headers", "timeout", "max_concurrent")
 
 Name = Annotated[str, Meta(max_length=255)]
 ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
@@ -56,6 +60,9 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     delivery_attempts: ReadOnly = UNSET
     last_delivery: ReadOnly = UNSET
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
     """A registration; null stands for left out. The answer to one, sent again, makes another webhook that is signed
@@ -66,19 +73,23 @@ class NewWebhook(_Submitted, frozen=True, kw_only=True):
     events: list[str] | None = None
     active: bool | None = None
     secret: OwnSecret | None = None
-
-    def __repr__(self) -> str:
-        return f"NewWebhook({self.url!r})"
+    headers: Headers | None = None
+    timeout: Timeout | None = None
+    max_concurrent: MaxConcurrent | None = None
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
-    """Changes to what is given; null stands for left out, but `name: null` clears the name."""
+    """Changes to what is given; null stands for left out, but `name`, `headers`, `timeout` and `maxConcurrent` are
+    cleared by it. `headers` replaces all that there are."""
 
     url: str | None = None
     name: Name | UnsetType | None = UNSET
     events: list[str] | None = None
     active: bool | None = None
     secret: IgnoredSecret = UNSET
+    headers: Headers | UnsetType | None = UNSET
+    timeout: Timeout | UnsetType | None = UNSET
+    max_concurrent: MaxConcurrent | UnsetType | None = UNSET
 
 
 class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
@@ -92,7 +103,7 @@ async def find_webhook(finder: Finder) -> Webhook:
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
     tenant, body = call.required_tenant(), call.body
-    _check(call.house, body.url, body.events)
+    _check(call.house, body, None)
     _check_address(call.house, body.url, tenant.id)
     key = key_of(body.secret)
     command = CreateWebhook(
@@ -102,6 +113,9 @@ async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
         events=(SESSION_COMPLETED,) if body.events is None else _merged(body.events),
         active=body.active is not False,
         secret=key,
+        headers=restored(body.headers or {}, {}),
+        timeout=body.timeout,
+        max_concurrent=body.max_concurrent,
     )
     webhook = await call.house.execute(command)
     log.info("webhook.created", tenant=tenant.id, webhook=webhook.id, active=webhook.active)
@@ -126,13 +140,12 @@ async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
 
 async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
     webhook, body = call.object, call.body
-    _check(call.house, body.url, body.events, webhook.events)
+    _check(call.house, body, webhook)
     tenant = found(call.house.store.registry.tenant(webhook.tenant))
     if body.url is not None:
         _check_address(call.house, body.url, tenant.id)
     changed = [name for name in ("url", "events", "active") if getattr(body, name) is not None]
-    if body.name is not UNSET:
-        changed.append("name")
+    changed += [field for field in _CLEARABLE if getattr(body, field) is not UNSET]
     if changed:
         command = UpdateWebhook(
             tenant=call.owner,
@@ -141,6 +154,9 @@ async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
             name=body.name,
             events=UNSET if body.events is None else _merged(body.events),
             active=UNSET if body.active is None else body.active,
+            headers=body.headers if body.headers is UNSET else body.headers or {},
+            timeout=body.timeout,
+            max_concurrent=body.max_concurrent,
         )
         webhook = await call.house.execute(command)
         log.info("webhook.updated", tenant=tenant.id, webhook=webhook.id, active=webhook.active, changed=changed)
@@ -161,9 +177,11 @@ async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
 
-def _check(house: House, url: str | None, events: Sequence[str] | None, named: Sequence[str] = ()) -> None:
-    """`named` are the webhook's events so far, which may stay although they are in no configuration any more: what GET
-    shows may be sent back. Raises Problem `invalid` with every culprit."""
+def _check(house: House, body: NewWebhook | WebhookChanges, before: Webhook | None) -> None:
+    """The webhook's events `before` may stay although they are in no configuration any more: what GET shows may be sent
+    back. Raises Problem `invalid` with every culprit."""
+    url, events = body.url, body.events
+    named, stored = (before.events, before.headers) if before else ((), {})
     errors: list[Culprit] = []
     if url is not None:
         try:
@@ -177,6 +195,7 @@ def _check(house: House, url: str | None, events: Sequence[str] | None, named: S
     for index in islice(unknown, MOST_ERRORS):
         detail = f"is not an event to subscribe to; there is {types.known()}"
         errors.append(Culprit(detail, pointer=f"/events/{index}"))
+    errors += culprits(body, stored, house.settings.delivery.max_concurrent_per_webhook)
     if errors:
         raise invalid(errors)
 

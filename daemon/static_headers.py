@@ -1,0 +1,79 @@
+"""Headers that a webhook has of its own: which may stand beside ours (RFC 9110 §5.1, §5.5), and how their values, which
+are secrets, are shown and kept. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOST: Final = 20
+MOST_BYTES: Final = 4096
+"""Of all names and values together."""
+HIDDEN: Final = "***"
+"""What is shown in place of a value. Given back, it stands for the value that is stored."""
+
+# What frames the message or says who sends it is ours, what traces it the publisher's, where it came from the proxies'.
+_OURS: Final = ("host", "connection", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "http2-settings")
+_SENDERS: Final = ("user-agent", "accept-encoding", "expect", "date")
+_ON_THE_WAY: Final = ("via", "forwarded", "x-real-ip", "max-forwards", "traceparent", "tracestate", "baggage")
+# By these a cloud's metadata service, or a framework, would be talked into what a plain POST is never let do.
+_METADATA: Final = ("metadata", "metadata-flavor", "x-google-metadata-request")
+_METHODS: Final = ("x-http-method", "x-http-method-override", "x-method-override")
+_RESERVED: Final = frozenset((*_OURS, *_SENDERS, *_ON_THE_WAY, *_METADATA, *_METHODS))
+_PREFIXES: Final = ("content-", "proxy-", "webhook-", "x-aws-ec2-metadata-", "x-forwarded-")
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the name, in any case, is not a webhook's to set."""
+    key = name.lower()
+    return key in _RESERVED or key.startswith(_PREFIXES)
+
+
+def reserved_names() -> str:
+    """All of them, for people."""
+    return ", ".join([*sorted(_RESERVED), *(f"{prefix}*" for prefix in _PREFIXES)])
+
+
+def faults(wanted: Mapping[str, str], stored: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
+    """What is wrong with headers as they are given, each with the name, or None for all of them together. `stored` are
+    those that a hidden value may stand for. No value is repeated."""
+    if len(wanted) > MOST:
+        yield None, f"has {len(wanted)} headers; at most {MOST} are sent"
+    seen: set[str] = set()
+    size = 0
+    for name, value in wanted.items():
+        key = name.lower()
+        size += len(name) + len(stored.get(key, "") if value == HIDDEN else value)
+        if not _NAME.fullmatch(name):
+            yield name, "is not the name of a header; use letters, digits and hyphens"
+        elif is_reserved(name):
+            yield name, f"is reserved; leave it out. Reserved are {reserved_names()}"
+        elif key in seen:
+            yield name, "is given twice: upper and lower case make no difference in names of headers; leave one out"
+        elif value == HIDDEN:
+            if key not in stored:
+                yield name, f"“{HIDDEN}” stands for a value that is stored, and none is under this name; give the value"
+        elif not _VALUE.fullmatch(value):
+            yield name, "must be visible ASCII characters, with spaces or tabs between them at most, and not empty"
+        seen.add(key)
+    if size > MOST_BYTES:
+        yield None, f"has {size} bytes of names and values; at most {MOST_BYTES} are sent"
+
+
+def restored(wanted: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """What is to be stored: names in lower case, hidden values as they are stored. Raises KeyError for one that is not,
+    ValueError if that makes it too large."""
+    headers = {name.lower(): stored[name.lower()] if value == HIDDEN else value for name, value in wanted.items()}
+    if sum(map(len, (*headers, *headers.values()))) > MOST_BYTES:
+        raise ValueError("more than may be sent")
+    return headers
+
+
+def hidden(headers: Mapping[str, str]) -> dict[str, str]:
+    """As they are shown."""
+    return dict.fromkeys(headers, HIDDEN)
