@@ -170,33 +170,6 @@ class EventSummaryView(View, frozen=True):
     traceparent: str | None
 
 
-class DurationsView(View, frozen=True):
-    """Percentiles of how long attempts that succeeded or failed took, in milliseconds; null if there were none."""
-
-    p50: int | None
-    p95: int | None
-    p99: int | None
-
-
-class StatisticsView(View, frozen=True):
-    """How a webhook has fared with the deliveries created between `since` and `until`, pings aside. `complete` is false
-    where the window has more than are counted: `since` is then later than asked for, and the numbers are exact from
-    there on. `successRatio`: of those that succeeded or failed. `failingSince` and `consecutiveFailures` have no
-    window: when the first failure after the last success ended, and how many there are."""
-
-    webhook: str
-    window: str
-    since: str
-    until: str
-    complete: bool
-    outcomes: dict[Status, int]
-    errors: dict[ErrorCode, int]
-    success_ratio: float | None
-    duration: DurationsView
-    failing_since: str | None
-    consecutive_failures: int
-
-
 class TenantView(View, frozen=True):
     id: str
     name: str | None

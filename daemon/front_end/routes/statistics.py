@@ -12,9 +12,10 @@ from daemon.front_end.problems import Culprit, invalid
 from daemon.front_end.query import NoQuery
 from daemon.front_end.routes.webhooks import find_webhook
 from daemon.front_end.routing import Call, Reply, Route, reply
-from daemon.front_end.views import DurationsView, StatisticsView
+from daemon.front_end.views import View
 from daemon.identifiers import now_ms
 from daemon.instants import rfc3339
+from daemon.model import ErrorCode, Status
 from daemon.persistence.statistics import statistics
 
 if TYPE_CHECKING:
@@ -33,6 +34,33 @@ Window = Annotated[
         examples=["1h", "24h", "7d"],
     ),
 ]
+
+
+class DurationsView(View, frozen=True):
+    """Percentiles of how long attempts that succeeded or failed took, in milliseconds; null if there were none."""
+
+    p50: int | None
+    p95: int | None
+    p99: int | None
+
+
+class StatisticsView(View, frozen=True):
+    """How a webhook has fared with the deliveries created between `since` and `until`, pings aside. `complete` is false
+    where the window has more than are counted: `since` is then later than asked for, and the numbers are exact from
+    there on. `successRatio`: of those that succeeded or failed. `failingSince` and `consecutiveFailures` have no
+    window: when the first failure after the last success ended, and how many there are."""
+
+    webhook: str
+    window: str
+    since: str
+    until: str
+    complete: bool
+    outcomes: dict[Status, int]
+    errors: dict[ErrorCode, int]
+    success_ratio: float | None
+    duration: DurationsView
+    failing_since: str | None
+    consecutive_failures: int
 
 
 class StatisticsQuery(NoQuery, frozen=True, kw_only=True):
