@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from daemon.instants import rfc3339
-from daemon.model import Delivery, ErrorCode, Event, LastDelivery, Permission, Status, Tenant, Timings, Token, Webhook
+from daemon.model import (
+    Delivery,
+    ErrorCode,
+    Event,
+    EventSummary,
+    LastDelivery,
+    Permission,
+    Status,
+    Tenant,
+    Timings,
+    Token,
+    Webhook,
+)
 from daemon.static_headers import hidden
 
 if TYPE_CHECKING:
@@ -144,6 +156,18 @@ class EventView(View, frozen=True):
     idempotency_key: str | None
     payload: Raw
     deliveries: list[DeliveryView]
+    traceparent: str | None
+
+
+class EventSummaryView(View, frozen=True):
+    """An event as a list shows it; `deliveries` is how many it made when it was accepted."""
+
+    id: str
+    event: str
+    created: str
+    idempotency_key: str | None
+    deliveries: int
+    traceparent: str | None
 
 
 class TenantView(View, frozen=True):
@@ -253,6 +277,13 @@ def event_view(event: Event, deliveries: list[Delivery]) -> EventView:
         idempotency_key=event.idempotency_key,
         payload=Raw(event.payload.encode()),
         deliveries=[delivery_view(delivery, whole=False) for delivery in deliveries],
+        traceparent=event.traceparent,
+    )
+
+
+def event_summary_view(event: EventSummary) -> EventSummaryView:
+    return EventSummaryView(
+        event.id, event.type, rfc3339(event.created), event.idempotency_key, event.deliveries, event.traceparent
     )
 
 

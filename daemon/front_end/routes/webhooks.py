@@ -14,7 +14,7 @@ from daemon.events import SESSION_COMPLETED
 from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, listed, nothing, page_of, place, reply
 from daemon.front_end.signing_keys import OwnSecret, key_of
 from daemon.front_end.views import (
     CreatedWebhook,
@@ -131,7 +131,7 @@ async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
     scope = f"webhooks {tenant.seq}"
     rows = await call.house.reads.read(call.owner, queries.webhooks, tenant.seq, active, limit, place(call, scope))
     page, following = page_of(call, scope, rows, lambda webhook: webhook.seq, query.limit)
-    return reply(Listing([webhook_view(webhook) for webhook in page], following))
+    return listed(call, [webhook_view(webhook) for webhook in page], following)
 
 
 async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
