@@ -101,6 +101,20 @@ class Event(Struct, frozen=True):
     created: Millis
     idempotency_key: str | None
     payload: str
+    traceparent: str | None = None
+
+
+class EventSummary(Struct, frozen=True):
+    """What a list shows of an event; `deliveries` is how many were made when it was accepted."""
+
+    seq: int
+    id: str
+    tenant: int
+    type: str
+    created: Millis
+    idempotency_key: str | None
+    deliveries: int
+    traceparent: str | None
 
 
 class Timings(Struct, frozen=True, rename="camel"):
@@ -227,6 +241,7 @@ class Claimed(Struct, frozen=True, array_like=True):
     event_type: str
     payload: str
     redelivery: bool
+    traceparent: str | None = None
 
 
 class Finished(Struct, frozen=True):

@@ -86,14 +86,17 @@ class Api:
         return self._body(response)
 
     def pages(self, path: str, params: Mapping[str, str], *, whole: bool) -> Iterator[bytes]:
-        """One page of a list, or (`whole`) that one and all after it."""
+        """One page of a list, or (`whole`) that one and all after it. An empty page that is not the last is passed
+        over: the daemon has not found anything yet."""
         query = dict(params)
         while True:
             body = self.get(path, query)
-            yield body
-            following = msgspec.json.decode(body, type=Page).next
-            if not whole or following is None:
-                return
+            page = msgspec.json.decode(body, type=Page)
+            following = page.next
+            if page.data or following is None:
+                yield body
+                if not whole or following is None:
+                    return
             query["cursor"] = following
 
     def _body(self, response: httpx.Response) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from daemon.cli.identifiers import ID, path
-from daemon.cli.options import client_command, list_options, list_query, tenant_option
+from daemon.cli.options import client_command, list_options, list_query, tenant_option, time_options
 from daemon.model import ErrorCode, Status
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def deliveries() -> None:
 @click.option("--status", type=click.Choice(get_args(Status)), help="Only in this state.")
 @click.option("--error", type=click.Choice(get_args(ErrorCode)), metavar="CODE", help="Only failed in this way.")
 @click.option("--event-type", metavar="NAME", help="Only of this event.")
-@click.option("--since", metavar="TIME", help="Created then or later; RFC 3339 with a zone.")
-@click.option("--until", metavar="TIME", help="Created before.")
+@time_options
 @list_options
 @client_command
 def list_deliveries(

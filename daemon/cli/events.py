@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 import msgspec
 
 from daemon.cli.deliveries import COLUMNS
 from daemon.cli.identifiers import ID, path
-from daemon.cli.options import client_command, present, tenant_option
+from daemon.cli.options import client_command, list_options, list_query, present, tenant_option, time_options
 from daemon.cli.output import Document, objects, show_rows
+from daemon.model import ErrorCode, Status
 
 if TYPE_CHECKING:
     from daemon.cli.client import Api
     from daemon.cli.output import Output
 
+_COLUMNS = ("id", "event", "created", "deliveries", "idempotencyKey")
 _RESULT_COLUMNS = ("id", "event", "created", "deliveries", "duplicate")
 
 
@@ -26,6 +28,7 @@ def events() -> None:
 
     \b
     tenant-webhooks events publish session.json
+    tenant-webhooks events list --error http_status --since 2026-01-31T08:00:00Z
     tenant-webhooks events get evt_…
     """
 
@@ -52,6 +55,49 @@ def publish(api: Api, output: Output, file: BinaryIO, tenant: str | None, idempo
         show_rows(batch, _RESULT_COLUMNS)
     else:
         output.record(body)
+
+
+@events.command("list")
+@tenant_option
+@click.option("--type", "event_type", metavar="NAME", help="Only of this type.")
+@click.option("--status", type=click.Choice(get_args(Status)), help="Only with a delivery in this state.")
+@click.option("--error", type=click.Choice(get_args(ErrorCode)), metavar="CODE", help="Only with one that failed so.")
+@click.option("--idempotency-key", metavar="KEY", help="Only the one published with this key.")
+@time_options
+@list_options
+@client_command
+def list_events(
+    api: Api,
+    output: Output,
+    tenant: str | None,
+    event_type: str | None,
+    status: str | None,
+    error: str | None,
+    idempotency_key: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    cursor: str | None,
+    whole: bool,
+) -> None:
+    """Events, newest first.
+
+    \b
+    tenant-webhooks events list --type onboard.session.completed --status failed --all --json
+    """
+    query = list_query(
+        limit,
+        cursor,
+        whole,
+        tenant=tenant,
+        type=event_type,
+        status=status,
+        error=error,
+        idempotencyKey=idempotency_key,
+        since=since,
+        until=until,
+    )
+    output.listing(api.pages(path("events"), query, whole=whole), _COLUMNS, whole=whole)
 
 
 @events.command("get")

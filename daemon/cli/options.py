@@ -100,6 +100,16 @@ def tenant_option(command: Wrapped) -> Wrapped:
     )
 
 
+def time_options(command: Wrapped) -> Wrapped:
+    """`--since`, `--until`: of lists that are searched."""
+    for option in (
+        click.option("--until", metavar="TIME", help="Created before."),
+        click.option("--since", metavar="TIME", help="Created then or later; RFC 3339 with a zone."),
+    ):
+        command = option(command)
+    return command
+
+
 def list_options(command: Wrapped) -> Wrapped:
     """`--limit`, `--cursor`, `--all`: see `list_query`."""
     for option in (

@@ -149,6 +149,19 @@ def delete_webhook(api: Api, output: Output, webhook: str) -> None:
     output.note(f"Webhook {webhook} is inactive.")
 
 
+@webhooks.command("stats")
+@click.argument("webhook", type=ID)
+@click.option("--window", metavar="SPAN", help="How far back, such as 90m, 24h or 7d.  [default: 24h]")
+@client_command
+def webhook_statistics(api: Api, output: Output, webhook: str, window: str | None) -> None:
+    """How a webhook has fared lately: outcomes, errors, durations in ms, since when it fails.
+
+    \b
+    tenant-webhooks webhooks stats w1X2y3Z4 --window 7d
+    """
+    output.record(api.get(path("webhooks", webhook, "stats"), present(window=window)))
+
+
 @webhooks.command("ping")
 @click.argument("webhook", type=ID)
 @client_command

@@ -11,6 +11,7 @@ from daemon.egress.faults import EgressError, LocalFault
 from daemon.identifiers import now_ms
 from daemon.model import Outcome, Timings
 from daemon.operations.logs import get_logger
+from daemon.tracing import of_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +88,9 @@ class Attempt:
             return
         try:
             self._body = self.delivery.payload.encode()
-            self._head = target.head(self.delivery.event, self._body, self._started // 1000)
+            delivery, kept = self.delivery, self.delivery.traceparent
+            traceparent = None if kept is None else of_attempt(kept, delivery.id)
+            self._head = target.head(delivery.event, self._body, self._started // 1000, traceparent)
             self._flight = self._transport.launch(target.endpoint.url, self._head, self._body, self._exchange, self)
         except Exception as error:
             self._end(self._failure(error))

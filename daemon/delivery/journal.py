@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from daemon.model import ErrorCode, FinalStatus, Timings
 from daemon.operations.logs import get_logger
+from daemon.tracing import of_attempt
 
 if TYPE_CHECKING:
     from daemon.model import Claimed, Endpoint, Outcome
@@ -23,8 +24,8 @@ class Counters(Protocol):
     def postponed(self, count: int) -> None: ...
 
 
-class _Attempted(Struct, frozen=True):
-    """The fields of the line that there is one of for each attempt, in their order."""
+class _Attempted(Struct, frozen=True, omit_defaults=True):
+    """The fields of the line that there is one of for each attempt, in their order; `traceparent` as it was sent."""
 
     tenant: str
     webhook: str
@@ -36,6 +37,7 @@ class _Attempted(Struct, frozen=True):
     error: ErrorCode | None
     timings: Timings
     redelivery: bool
+    traceparent: str | None = None
 
 
 class Journal:
@@ -72,6 +74,7 @@ class Journal:
                 outcome.error,
                 outcome.timings,
                 delivery.redelivery,
+                None if delivery.traceparent is None else of_attempt(delivery.traceparent, delivery.id),
             ),
         )
 

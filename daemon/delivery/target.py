@@ -48,12 +48,13 @@ class Target:
         except (UrlError, httpx.InvalidURL) as error:
             self.fault = EgressError("blocked_address", f"The webhook's URL cannot be used. {error}")
 
-    def head(self, event: str, body: bytes, timestamp: int) -> bytes:
+    def head(self, event: str, body: bytes, timestamp: int, traceparent: str | None = None) -> bytes:
         """Request line and headers of CONTRACT §1, signed; the bytes signed are the bytes sent. `timestamp` in Unix
         seconds."""
-        # All three are ours, none can break its line.
-        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
+        # All are ours, none can break its line.
+        return b"%b%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
             self._head,
+            b"" if traceparent is None else b"traceparent: %b\r\n" % traceparent.encode(),
             event.encode(),
             timestamp,
             self._signer.sign(event, timestamp, body),

@@ -20,8 +20,9 @@ from daemon.front_end.checks import Asker, checked
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.rate_limit import RateLimit
+from daemon.front_end.request_id import HEADER, STATE, request_id
 from daemon.front_end.routes import ROUTES
-from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, paths_of, problem_reply
+from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, combined, paths_of, problem_reply
 from daemon.front_end.shares import LARGE, FairReads, Shares
 from daemon.operations.logs import get_logger
 from daemon.refusals import Refusal
@@ -65,7 +66,8 @@ class Api(Application):
 
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
-        asker = Asker(_role(request))
+        asker = Asker(_role(request), request_id=request_id(combined(request.headers, HEADER)))
+        _state(request)[STATE] = asker.request_id
         status, failed = None, None
         try:
             reply = await self._reply(request, asker)
@@ -76,7 +78,9 @@ class Api(Application):
             status = reply.status
         finally:
             self._record(request, asker, status or _unanswered(request), perf_counter() - began, failed)
-        return _response(reply, {} if asker.rate is None else asker.rate.headers())
+        response = _response(reply, {} if asker.rate is None else asker.rate.headers())
+        response.headers[HEADER] = asker.request_id
+        return response
 
     async def _reply(self, request: Request, asker: Asker) -> Reply:
         try:
@@ -118,6 +122,7 @@ class Api(Application):
             "ms": round(seconds * 1000, 2),
             "tenant": asker.tenant,
             "token": asker.token,
+            "request_id": asker.request_id,
         }
         if failed is None:
             log.info("http.request", **fields)
@@ -188,8 +193,8 @@ def _unanswered(request: Request) -> int:
     return _state(request).get(REFUSED, _CLIENT_GONE)
 
 
-def _state(request: Request) -> Mapping[str, Any]:
-    return cast("Mapping[str, Mapping[str, Any]]", request.scope).get("state", {})
+def _state(request: Request) -> dict[str, Any]:
+    return cast("dict[str, dict[str, Any]]", request.scope).setdefault("state", {})
 
 
 def _response(reply: Reply, rate: Mapping[str, str]) -> TrioResponse:

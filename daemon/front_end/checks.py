@@ -42,6 +42,7 @@ class Asker:
     tenant: str | None = None
     token: str | None = None
     share: Share | None = None
+    request_id: str = ""
     rate: Decision | None = None
 
     def is_known(self, principal: Principal) -> None:
@@ -78,7 +79,7 @@ async def checked(
     most = house.settings.server.max_body_bytes
     body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, most))
     query = typed(pairs, route.query)
-    return Call(house, asking, tenant, path, request.headers, found, body, query)
+    return Call(house, asking, tenant, path, request.headers, found, body, query, asker.request_id, pairs)
 
 
 def _count(house: House, principal: Principal, asker: Asker) -> None:

@@ -18,6 +18,7 @@ from hypercorn.typing import ConnectionState
 
 from daemon.front_end.framing import REFUSED, Malformed, answer, unseen
 from daemon.front_end.protocol import Protocol, address
+from daemon.front_end.request_id import STATE, new_request_id
 from daemon.operations.logs import get_logger
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Connection:
         self._gone = False
         self._evicted = False
         self._fault: Malformed | None = None
+        self._request_id = ""
 
     async def run(self) -> None:
         """Serves until either side ends the connection. A bug, the application's or ours, ends here and nowhere else:
@@ -93,7 +95,7 @@ class Connection:
             await self._serve()
         except* Exception as bugs:
             bug = bugs.exceptions[0] if len(bugs.exceptions) == 1 else bugs
-            log.error("http.failed", role=self._crowd.role, exc_info=bug)
+            log.error("http.failed", role=self._crowd.role, request_id=self._called(), exc_info=bug)
             await self._end_with(Malformed(500, "The daemon has a fault. What happened is in its log."))
         finally:
             self._crowd.leave(self)
@@ -124,7 +126,7 @@ class Connection:
         except Malformed as refusal:
             if self._fault is None:  # the application has not seen this request, nor logged and counted it
                 seconds = trio.current_time() - self._since
-                log.info("http.request", **unseen(refusal, seconds), role=self._crowd.role)
+                log.info("http.request", **unseen(refusal, seconds, self._called()), role=self._crowd.role)
                 self._refused(refusal.status, seconds)
             await self._end_with(refusal)
         except _Gone:
@@ -135,6 +137,7 @@ class Connection:
     async def _next_request(self, patience: float) -> bool:
         """Waits for a whole head. False when there will be none. Raises Malformed and _Gone."""
         self._scope = None
+        self._request_id = ""
         self._wrote = False
         self._begun = False
         self._crowd.rest(self)
@@ -274,8 +277,14 @@ class Connection:
     async def _end_with(self, refusal: Malformed) -> None:
         """Answers below the application, if nothing of an answer has left yet, and ends the connection."""
         if not self._wrote:
-            await self._write(answer(refusal.status, refusal.detail))
+            await self._write(answer(refusal.status, refusal.detail, self._called()))
         await self._linger()
+
+    def _called(self) -> str:
+        """The id of the request in hand: the application's, or a new one if that has not seen the request."""
+        named: str = "" if self._scope is None else cast("HTTPScope", self._scope)["state"].get(STATE, "")
+        self._request_id = named or self._request_id or new_request_id()
+        return self._request_id
 
     async def _linger(self) -> None:
         """Closing with bytes unread would have the kernel reset the connection, and the client lose the answer that is

@@ -11,6 +11,7 @@ import msgspec
 
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.problems import CONTENT_TYPE, ProblemDocument
+from daemon.front_end.request_id import HEADER
 from daemon.operations.metrics import MALFORMED
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def fault(request: h11.Request, head: bytes) -> str | None:
     return None
 
 
-def unseen(refusal: Malformed, seconds: float) -> dict[str, object]:
+def unseen(refusal: Malformed, seconds: float, request_id: str) -> dict[str, object]:
     """The fields that every request has in the log, for one that no application saw."""
     return {
         "method": None,
@@ -82,17 +83,18 @@ def unseen(refusal: Malformed, seconds: float) -> dict[str, object]:
         "ms": round(seconds * 1000, 2),
         "tenant": None,
         "token": None,
+        "request_id": request_id,
         "detail": refusal.detail,
     }
 
 
-def answer(status: int, detail: str) -> bytes:
+def answer(status: int, detail: str, request_id: str) -> bytes:
     """A whole response that ends its connection: a problem document, made without the application's help."""
     kind = KINDS["internal"] if status == 500 else KINDS["invalid"]
     body = msgspec.json.encode(ProblemDocument(kind.type, kind.title, status, detail))
     reason = HTTPStatus(status).phrase
     head = (
         f"HTTP/1.1 {status} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\n{HEADER.lower()}: {request_id}\r\nconnection: close\r\n\r\n"
     )
     return head.encode("ascii") + body

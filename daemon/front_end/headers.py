@@ -47,6 +47,20 @@ RATE_LIMIT_POLICY = Header(
     "RateLimit-Policy", "The quota (q) of a window of seconds (w); where tokens are limited.", '"token";q=10;w=1'
 )
 
-OF_EVERY_REQUEST: tuple[Header, ...] = ()
-OF_EVERY_ANSWER: tuple[Header, ...] = (RATE_LIMIT, RATE_LIMIT_POLICY)
+X_REQUEST_ID = Header(
+    "X-Request-Id",
+    "What the request is called in its answer and in the log: the client's own, or a new one.",
+    "req_9f86d081884c7d659a2feaa0",
+    {"type": "string", "minLength": 1, "maxLength": 128},
+    required=True,
+)
+TRACEPARENT = Header(
+    "traceparent",
+    "The trace that this belongs to (W3C Trace Context); kept with the event and sent on to receivers.",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+)
+LINK = Header("Link", "The next page (RFC 8288), if there is one.", '<?limit=50&cursor=…>; rel="next"')
+
+OF_EVERY_REQUEST: tuple[Header, ...] = (X_REQUEST_ID,)
+OF_EVERY_ANSWER: tuple[Header, ...] = (X_REQUEST_ID, RATE_LIMIT, RATE_LIMIT_POLICY)
 """Those of every route's requests and answers, problems too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -14,10 +14,20 @@ from msgspec import Meta, Struct
 from daemon.described import described
 from daemon.front_end.decoding import sentence
 from daemon.front_end.problems import Culprit, invalid
+from daemon.instants import parse_instant
+
+if TYPE_CHECKING:
+    from daemon.model import Millis
 
 Q = TypeVar("Q", bound="NoQuery")
 
 DEFAULT_LIMIT = 50
+
+Since = Annotated[
+    str, described("Created then or later: RFC 3339 with a zone.", "2026-01-31T08:00:00Z", format="date-time")
+]
+Until = Annotated[str, described("Created before: RFC 3339 with a zone.", "2026-01-31T09:00:00Z", format="date-time")]
+
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 Limit = Annotated[int, Meta(ge=1, le=200), described("How many at most on this page; 50 unless it is said.", 50)]
@@ -46,6 +56,24 @@ class TenantedPage(Page, frozen=True, kw_only=True):
     """A list that an operator may ask for one tenant; `tenant` as in `Tenanted`."""
 
     tenant: OfTenant | None = None
+
+
+class Timed(TenantedPage, frozen=True, kw_only=True):
+    """A list of what was created in a time: `since` inclusive, `until` exclusive; see `instant`."""
+
+    since: Since | None = None
+    until: Until | None = None
+
+
+def instant(parameter: str, text: str | None) -> Millis | None:
+    """Raises Problem `invalid`."""
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        hint = "; write the + of an offset as %2B" if " " in text else ""
+        raise invalid([Culprit(f"{error}{hint}", parameter=parameter)]) from None
 
 
 def parse(query: bytes) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from daemon.front_end.pagination import BadCursor, seal, unseal
 from daemon.front_end.problems import CONTENT_TYPE, Culprit, Problem, invalid, not_found
 from daemon.front_end.query import DEFAULT_LIMIT, NoQuery, Page
+from daemon.front_end.views import Listing, View
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 V = TypeVar("V")
+L = TypeVar("L", bound=View)
 O_co = TypeVar("O_co", covariant=True)
 B_co = TypeVar("B_co", covariant=True)
 Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
@@ -75,7 +78,7 @@ class Call(Generic[O_co, B_co, Q_co]):
 
     `asking` is the tenant whose token was used, None for an operator (or anybody, on an open route). `tenant` is whom
     it is about: the asking tenant, or the one an operator named (None: all). `object` is what the route's `find` found,
-    `body` and `query` what its types decoded."""
+    `body` and `query` what its types decoded; `pairs` are the query as it came."""
 
     house: House
     asking: Tenant | None
@@ -85,6 +88,8 @@ class Call(Generic[O_co, B_co, Q_co]):
     object: O_co
     body: B_co
     query: Q_co
+    request_id: str
+    pairs: Sequence[tuple[str, str]]
 
     @property
     def owner(self) -> int | None:
@@ -218,12 +223,28 @@ def place(call: Call[object, object, Page], scope: str) -> int | None:
 
 
 def page_of(
-    call: Call[object, object, Page], scope: str, rows: Sequence[V], seq: Callable[[V], int], limit: int | None
+    call: Call[object, object, Page],
+    scope: str,
+    rows: Sequence[V],
+    seq: Callable[[V], int],
+    limit: int | None,
+    *,
+    seen: int | None = None,
 ) -> tuple[Sequence[V], str | None]:
-    """Cut what was read with `limit` + 1 to `limit`, and the cursor of what follows."""
+    """Cut what was read with `limit` + 1 to `limit`, and the cursor of what follows: of what comes before `seen`, if a
+    search has stopped there."""
     if limit is None or len(rows) <= limit:
-        return rows, None
+        return rows, None if seen is None else seal(call.house.store.cursor_key, scope, seen)
     return rows[:limit], seal(call.house.store.cursor_key, scope, seq(rows[limit - 1]))
+
+
+def listed(call: Call[object, object, Page], views: list[L], following: str | None) -> Reply:
+    """A page, with the next one as a link (RFC 8288) that is relative to the very request, wherever it came in."""
+    page = Listing(views, following)
+    if following is None:
+        return reply(page)
+    query = [(name, value) for name, value in call.pairs if name != "cursor"]
+    return reply(page, Link=f'<?{urlencode([*query, ("cursor", following)])}>; rel="next"')
 
 
 def limit_of(query: Page) -> int:

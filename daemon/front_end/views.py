@@ -18,7 +18,19 @@ from daemon.front_end.fields import (
     WebhookId,
 )
 from daemon.instants import rfc3339
-from daemon.model import Delivery, ErrorCode, Event, LastDelivery, Permission, Status, Tenant, Timings, Token, Webhook
+from daemon.model import (
+    Delivery,
+    ErrorCode,
+    Event,
+    EventSummary,
+    LastDelivery,
+    Permission,
+    Status,
+    Tenant,
+    Timings,
+    Token,
+    Webhook,
+)
 from daemon.static_headers import hidden
 
 if TYPE_CHECKING:
@@ -29,6 +41,10 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+Trace = Annotated[
+    str | None,
+    described("The trace it was published in.", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+]
 Flag = Annotated[bool, described("", True)]
 Url = Annotated[str, described("Where it sends to.", "https://yourapp.example/webhooks", format="uri")]
 
@@ -180,6 +196,18 @@ class EventView(View, frozen=True):
         ),
     ]
     deliveries: Annotated[list[DeliveryView], described("Its deliveries, newest first.")]
+    traceparent: Trace
+
+
+class EventSummaryView(View, frozen=True):
+    """An event as a list shows it."""
+
+    id: EventId
+    event: EventName
+    created: Annotated[Moment, described("When it was accepted.")]
+    idempotency_key: Annotated[str | None, described("The key it was published with.", "order-4711")]
+    deliveries: Annotated[int, described("How many deliveries it made when it was accepted.", 2)]
+    traceparent: Trace
 
 
 class TenantView(View, frozen=True):
@@ -293,6 +321,13 @@ def event_view(event: Event, deliveries: list[Delivery]) -> EventView:
         idempotency_key=event.idempotency_key,
         payload=Raw(event.payload.encode()),
         deliveries=[delivery_view(delivery, whole=False) for delivery in deliveries],
+        traceparent=event.traceparent,
+    )
+
+
+def event_summary_view(event: EventSummary) -> EventSummaryView:
+    return EventSummaryView(
+        event.id, event.type, rfc3339(event.created), event.idempotency_key, event.deliveries, event.traceparent
     )
 
 

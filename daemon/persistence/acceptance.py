@@ -31,4 +31,9 @@ def tell(command: Publish, answer: Sequence[Published], registry: Registry, metr
         first=new[0].id,
         last=new[-1].id,
         deliveries=sum(published.deliveries for published in new),
+        **_told(request_id=command.request_id, traceparent=command.traceparent),
     )
+
+
+def _told(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -18,6 +18,7 @@ import trio
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import acceptance, backlog, registry
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.heartbeat import Heartbeat
@@ -65,6 +66,7 @@ class Persistence:
         self.space = FreeSpace(path, storage.min_free_bytes)
         self._metrics = metrics
         self._backlog = backlog.load(connection)
+        self._clock_steps = ClockSteps(connection)
         self._readers = Readers(path)
         self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
@@ -203,10 +205,10 @@ class Persistence:
     async def _carry_out(self, taken: list[Ticket[Any]]) -> None:
         """One transaction; a bug in one of its commands makes it one for each. Raises `StorageFailed`,
         `StorageStuck`, and what a bug in a tenant actor's command raises."""
-        started = time.perf_counter()
+        started, steps = time.perf_counter(), self._clock_steps
         commands = [ticket.command for ticket in taken]
         try:
-            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self.limits, self._backlog))
+            done = await self._writer.run(lambda db: execute(db, commands, now_ms(), self.limits, self._backlog, steps))
         except (StorageFailed, StorageStuck):
             raise
         except Exception as bug:

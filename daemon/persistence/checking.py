@@ -91,6 +91,11 @@ _INVARIANTS: tuple[tuple[int, str, str], ...] = (
            OR cancelled_through > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries')""",
     ),
     (
+        3,
+        "webhooks that fail since no time, or since some time without failures",
+        "SELECT id FROM webhooks WHERE (consecutive_failures = 0) <> (failing_since IS NULL)",
+    ),
+    (
         1,
         "tables whose numbers might be given out twice",
         """SELECT t.name FROM (SELECT 'deliveries' name, max(seq) most FROM deliveries

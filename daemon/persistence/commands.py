@@ -61,10 +61,12 @@ class Publish(Command[list[Published]], frozen=True):
 
     Answers in the order of `events`. Raises `TenantInactive`, `IdempotencyConflict`, `FanOutTooLarge` (with the
     number of events that would fit), `BacklogFull`; the pointer is that of the event (`/events/3`, or empty for
-    a single one when `batch` is false)."""
+    a single one when `batch` is false). `traceparent` is kept with each event, `request_id` told in the log."""
 
     events: list[NewEvent]
     batch: bool
+    traceparent: str | None = None
+    request_id: str | None = None
 
 
 class Begun(Struct, frozen=True):

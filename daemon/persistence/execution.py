@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from daemon.persistence.backlog import Backlog
+    from daemon.persistence.clock_steps import ClockSteps
     from daemon.settings import Limits
 
 # Codes that say the storage cannot do it now; anything else a command provokes is a bug in that command.
@@ -120,7 +121,12 @@ class Executed(Struct, frozen=True):
 
 
 def execute(
-    db: sqlite3.Connection, commands: Sequence[Command[Any]], now: int, limits: Limits, backlog: Backlog
+    db: sqlite3.Connection,
+    commands: Sequence[Command[Any]],
+    now: int,
+    limits: Limits,
+    backlog: Backlog,
+    steps: ClockSteps,
 ) -> Executed:
     """Run the commands and commit. Outcomes and claims come first, then administration, then publishing.
 
@@ -129,6 +135,7 @@ def execute(
     committing = False
     try:
         db.execute("BEGIN IMMEDIATE")
+        steps.note(db, now)
         answers = _run(db, commands, now, limits, effects)
         committing = True
         db.execute("COMMIT")
@@ -137,6 +144,7 @@ def execute(
         if isinstance(error, sqlite3.Error) and is_storage_fault(error):
             raise StorageFailed.by(error, unknown=committing and _may_be_on_disk(error)) from error
         raise
+    steps.committed(now)
     return Executed(answers, effects)
 
 

@@ -43,7 +43,7 @@ SELECT
      FROM wanted c JOIN webhooks w ON w.seq = c.webhook JOIN tenants t ON t.seq = w.tenant)
 FROM (
     SELECT group_concat(e.payload, '') payloads, json_group_array(json_array(d.seq, d.webhook, d.id, e.id, d.event_type,
-        length(e.payload), d.redelivery_of IS NOT NULL)) rows
+        length(e.payload), d.redelivery_of IS NOT NULL, e.traceparent)) rows
     FROM wanted c JOIN webhooks w ON w.seq = c.webhook AND w.active
     JOIN tenants t ON t.seq = w.tenant AND t.active
     JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
@@ -69,7 +69,9 @@ WHERE seq IN (SELECT value FROM json_each(?2))
 """
 _COUNT = """
 UPDATE webhooks SET delivery_attempts = delivery_attempts + (j.value ->> 1),
-    last_delivered = coalesce(j.value ->> 2, last_delivered), last_delivery = j.value ->> 3
+    last_delivered = coalesce(j.value ->> 2, last_delivered), last_delivery = j.value ->> 3,
+    consecutive_failures = j.value ->> 4 + iif(j.value ->> 2 IS NULL, consecutive_failures, 0),
+    failing_since = iif(j.value ->> 2 IS NULL, coalesce(failing_since, j.value ->> 5), j.value ->> 5)
 FROM json_each(?) j WHERE webhooks.seq = j.value ->> 0
 """
 _PUT_BACK = """
@@ -83,12 +85,15 @@ JOIN tenants t ON t.seq = d.tenant AND t.removed = 0 GROUP BY d.webhook
 
 
 class _Count(msgspec.Struct, array_like=True):
-    """One webhook's counters, summed over a batch: `last` is the JSON of its `LastDelivery`."""
+    """One webhook's counters, summed over a batch: `last` is the JSON of its `LastDelivery`; `in_a_row` counts the
+    failures after the last success, and `since` is when the first of them ended."""
 
     webhook: int
     failed: int
     succeeded: int | None
     last: str
+    in_a_row: int
+    since: int | None
 
 
 class _Found(NamedTuple):
@@ -102,7 +107,7 @@ class _Found(NamedTuple):
 
 
 _seqs = msgspec.json.Decoder(frozenset[int])
-_pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, int, int]])
+_pending = msgspec.json.Decoder(list[tuple[int, int, str, str, str, int, int, str | None]])
 _endpoints = msgspec.json.Decoder(list[tuple[int, str, str, str, list[str], str | None, float | None, int | None, int]])
 
 
@@ -165,9 +170,9 @@ def _claimed(rows: str, payloads: str) -> dict[int, list[Claimed]]:
     """By webhook, the oldest first. `payloads` has those of all rows, one after another."""
     found: list[Claimed] = []
     start = 0
-    for seq, webhook, id, event, event_type, length, redelivery in _pending.decode(rows):
+    for seq, webhook, id, event, event_type, length, redelivery, traceparent in _pending.decode(rows):
         end = start + length
-        found.append(Claimed(seq, webhook, id, event, event_type, payloads[start:end], bool(redelivery)))
+        found.append(Claimed(seq, webhook, id, event, event_type, payloads[start:end], bool(redelivery), traceparent))
         start = end
     found.sort(key=attrgetter("seq"))
     claimed: dict[int, list[Claimed]] = {}
@@ -203,6 +208,7 @@ def _counts(finished: Iterable[Finished]) -> list[_Count]:
     last: dict[int, Finished] = {}
     failed: dict[int, int] = {}
     succeeded: dict[int, int] = {}
+    runs: dict[int, list[int]] = {}
     for item in finished:
         webhook, outcome = item.delivery.webhook, item.outcome
         if item.delivery.event_type == PING:
@@ -210,10 +216,19 @@ def _counts(finished: Iterable[Finished]) -> list[_Count]:
         last[webhook] = item
         if outcome.status == "failed":
             failed[webhook] = failed.get(webhook, 0) + 1
+            runs.setdefault(webhook, []).append(outcome.finished)
         elif outcome.status == "succeeded":
             succeeded[webhook] = max(outcome.finished, succeeded.get(webhook, 0))
+            runs.pop(webhook, None)
     return [
-        _Count(webhook, failed.get(webhook, 0), succeeded.get(webhook), _last_delivery(item))
+        _Count(
+            webhook,
+            failed.get(webhook, 0),
+            succeeded.get(webhook),
+            _last_delivery(item),
+            len(run := runs.get(webhook, [])),
+            run[0] if run else None,
+        )
         for webhook, item in last.items()
     ]
 

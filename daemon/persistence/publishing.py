@@ -34,10 +34,11 @@ FROM json_each(?) k JOIN events e ON e.tenant = k.value ->> 0 AND e.idempotency_
 """
 _INSERT_EVENTS = Bulk(
     """
-INSERT INTO events (seq, id, tenant, type, created, deliveries, idempotency_key, fingerprint, payload)
+INSERT INTO events (seq, id, tenant, type, created, deliveries, idempotency_key, fingerprint, payload,
+    traceparent)
 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
 """,
-    columns=9,
+    columns=10,
 )
 _FAN_OUT = """
 INSERT INTO deliveries (id, event, webhook, tenant, event_type, status, created)
@@ -73,6 +74,7 @@ class _EventRow(NamedTuple):
     key: str | None
     fingerprint: str | None
     payload: str
+    traceparent: str | None
 
 
 _subscribers = msgspec.json.Decoder(list[tuple[int, str, int, list[int]]])
@@ -166,7 +168,7 @@ class _Batch:
                     f"(limits.deliveries_per_request). The first {index} would fit: publish those, then the rest.",
                     pointer=pointer,
                 )
-            row = self._row(event, self.next_seq + len(rows), len(webhooks))
+            row = self._row(event, self.next_seq + len(rows), len(webhooks), command.traceparent)
             rows.append(row)
             new[target] = new.get(target, 0) + 1
             answers.append(Published(row.id, row.type, row.created, row.deliveries, False))
@@ -200,10 +202,12 @@ class _Batch:
             )
         return first
 
-    def _row(self, event: NewEvent, seq: int, deliveries: int) -> _EventRow:
+    def _row(self, event: NewEvent, seq: int, deliveries: int, traceparent: str | None) -> _EventRow:
         fingerprint = None if event.fingerprint is None else event.fingerprint.hex()
         id, payload, key = next(self._ids), event.payload.decode(), event.idempotency_key
-        return _EventRow(seq, id, event.tenant, event.type, self._now, deliveries, key, fingerprint, payload)
+        return _EventRow(
+            seq, id, event.tenant, event.type, self._now, deliveries, key, fingerprint, payload, traceparent
+        )
 
     def _check_backlog(self, new: dict[_Target, int], effects: Effects) -> None:
         added: dict[int, int] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from daemon.model import Delivery, ErrorCode, Event, Millis, SigningSecret, Status, Tenant, Token, Webhook
+from daemon.model import Delivery, Event, Millis, SigningSecret, Tenant, Token, Webhook
 from daemon.persistence import rows
 
 if TYPE_CHECKING:
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 
 _MOST_OF_AN_EVENT = 1000
-
-
-class DeliveryFilter(Struct, frozen=True):
-    """Which deliveries a list shows; None does not filter. `webhook` is a seq; `since` inclusive, `until` exclusive,
-    both on `created`."""
-
-    tenant: int | None = None
-    webhook: int | None = None
-    status: Status | None = None
-    event_type: str | None = None
-    error: ErrorCode | None = None
-    since: Millis | None = None
-    until: Millis | None = None
 
 
 class TokenRow(Struct, frozen=True):
@@ -91,33 +78,6 @@ def delivery(db: sqlite3.Connection, id: str, tenant: int | None) -> Delivery | 
     where.add("d.id = ?", id)
     row = db.execute(f"SELECT {rows.DELIVERY} FROM {rows.DELIVERY_TABLES} WHERE {where}", where.parameters).fetchone()
     return None if row is None else rows.delivery(row)
-
-
-def deliveries(db: sqlite3.Connection, chosen: DeliveryFilter, limit: int | None, before: int | None) -> list[Delivery]:
-    # The unary plus keeps SQLite from reading all the tenant's rows for those of one webhook.
-    where = _owned("d" if chosen.webhook is None else "+d", chosen.tenant)
-    if chosen.webhook is not None:
-        where.add("d.webhook = ?", chosen.webhook)
-    if chosen.status is not None:
-        # What is rare among many has an index of its own, which SQLite takes only if the condition is written out.
-        match chosen.status:
-            case "failed":
-                where.add("d.status = 'failed' AND d.error IS NOT NULL")
-            case "interrupted":
-                where.add("d.status = 'interrupted'")
-            case other:
-                where.add(f"{rows.STATUS} = ?", other)
-    if chosen.event_type is not None:
-        where.add("d.event_type = ?", chosen.event_type)
-    if chosen.error is not None:
-        where.add("d.error = ?", chosen.error)
-    if chosen.since is not None:
-        where.add("d.created >= ?", chosen.since)
-    if chosen.until is not None:
-        where.add("d.created < ?", chosen.until)
-    return [
-        rows.delivery_summary(row) for row in _page(db, rows.DELIVERY, rows.DELIVERY_TABLES, "d", where, limit, before)
-    ]
 
 
 def oldest_event(db: sqlite3.Connection) -> Millis | None:

@@ -26,7 +26,8 @@ TENANT = "t.seq, t.id, t.name, t.active, t.created"
 TOKEN = "k.id, k.tenant, k.name, k.permissions, k.created, k.expires, k.digest"
 WEBHOOK = """w.seq, w.id, w.tenant, w.url, w.name, w.events, w.active, w.created, w.updated, w.last_delivered,
     w.delivery_attempts, w.last_delivery, w.headers, w.timeout, w.max_concurrent"""
-EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload"
+EVENT = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.payload, e.traceparent"
+EVENT_SUMMARY = "e.seq, e.id, e.tenant, e.type, e.created, e.idempotency_key, e.deliveries, e.traceparent"
 RECOVERY = """r.seq, r.id, r.tenant, (SELECT w.id FROM webhooks w WHERE w.seq = r.webhook), r.since, r.until,
     r.statuses, r.status, r.reason, r.created, r.finished, r.total, r.examined, r.skipped, r.redelivered, r.succeeded,
     r.failed, r.interrupted, r.cancelled"""
@@ -35,7 +36,8 @@ STATUS = "CASE WHEN d.status = 'pending' AND d.seq <= w.cancelled_through THEN '
 DELIVERY = f"""d.seq, d.id, e.id, d.event_type, d.tenant, w.id, coalesce(d.url, w.url), {STATUS}, d.created, d.started,
     d.finished, d.status_code, d.error, d.redelivery_of, d.report"""
 # CROSS JOIN keeps SQLite from starting a page of deliveries at any other table.
-DELIVERY_TABLES = "deliveries d CROSS JOIN webhooks w ON w.seq = d.webhook CROSS JOIN events e ON e.seq = d.event"
+DELIVERY_JOINED = "CROSS JOIN webhooks w ON w.seq = d.webhook CROSS JOIN events e ON e.seq = d.event"
+DELIVERY_TABLES = f"deliveries d {DELIVERY_JOINED}"
 
 _strings = msgspec.json.Decoder(tuple[str, ...])
 _statuses = msgspec.json.Decoder(tuple[Recoverable, ...])

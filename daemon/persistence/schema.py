@@ -4,8 +4,9 @@
 high-water mark of a deactivation (`webhooks.cancelled_through`) depends on. `subscriptions` holds active webhooks only,
 so that fan-out is one join. A delivery is in the queue while `finished` is null; its
 `report` is the JSON of a `rows.Report`: what no query asks for costs one value to write, not seven. `fan_outs` has the
-deliveries that are promised but not made yet (`fan_out.py`); `recovery_lanes` how far each webhook of a recovery has
-got, `recovery_deliveries` what a recovery has made and not counted yet (`recovery_steps.py`).
+deliveries that are promised but not made yet (`fan_out.py`), `clock_steps` where `created` may go back
+(`clock_steps.py`); `recovery_lanes` how far each webhook of a recovery has got, `recovery_deliveries` what a recovery
+has made and not counted yet (`recovery_steps.py`).
 """
 
 from __future__ import annotations
@@ -83,11 +84,22 @@ CREATE INDEX secrets_expires ON secrets (expires) WHERE expires IS NOT NULL;
 ALTER TABLE webhooks ADD COLUMN headers TEXT;
 ALTER TABLE webhooks ADD COLUMN timeout REAL;
 ALTER TABLE webhooks ADD COLUMN max_concurrent INTEGER;
+ALTER TABLE events ADD COLUMN traceparent TEXT;
+ALTER TABLE webhooks ADD COLUMN consecutive_failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE webhooks ADD COLUMN failing_since INTEGER;
+UPDATE webhooks SET consecutive_failures = 1,
+    failing_since = CAST(round((julianday(last_delivery ->> 'at') - 2440587.5) * 86400000) AS INTEGER)
+    WHERE last_delivery ->> 'status' = 'failed';
+CREATE TABLE clock_steps (
+    delivery INTEGER NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (delivery, event)) WITHOUT ROWID;
+INSERT INTO clock_steps VALUES (
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) + 1,
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) + 1)
 """
 
 
 def _integrators(database: Database) -> None:
-    for statement in (_INTEGRATORS + RECOVERIES).split(";\n"):
+    for statement in (*_INTEGRATORS.split(";\n"), *RECOVERIES.split(";\n")):
         database.conn.execute(statement)
 
 

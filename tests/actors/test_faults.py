@@ -133,6 +133,7 @@ async def test_every_attempt_gives_one_line_and_one_count_after_its_commit(
         "error": None,
         "timings": Timings(total=10.0),
         "redelivery": False,
+        "traceparent": None,
     }
 
 

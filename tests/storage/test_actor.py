@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.commands import Claim, CreateTenant, CreateToken, Progress, Publish, RevokeToken
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from daemon.refusals import Conflict, Draining, NotFound, StorageUnavailable
 from tests.storage.stores import PATIENCE, Locked, Store, new_event, running, succeeded
 
@@ -191,9 +191,9 @@ async def test_a_page_of_deliveries_is_stable_while_rows_are_added(store: Store)
     acme = await store.tenant()
     await store.webhook(acme)
     await store.publish(acme, 4)
-    first = await store.actor.read(queries.deliveries, DeliveryFilter(tenant=acme.seq), 2, None)
+    first = (await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 2, None)).rows
     await store.publish(acme, 3)
-    second = await store.actor.read(queries.deliveries, DeliveryFilter(tenant=acme.seq), 10, first[-1].seq)
+    second = (await store.actor.read(searching.deliveries, DeliveryFilter(tenant=acme.seq), 10, first[-1].seq)).rows
     assert len({delivery.id for delivery in first + second}) == 4
 
 

@@ -11,6 +11,7 @@ import trio
 
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     DeleteWebhook,
     FanOut,
@@ -102,11 +103,11 @@ async def test_a_fan_out_under_way_is_sound_also_when_its_last_events_go_nowhere
             await store.webhook(acme)
     with closing(open_writer(path)) as db:
         events = [new_event(tenant) for tenant in (acme, beta) for _ in range(60)]
-        (begun,) = execute(db, [Publish(events, batch=True)], 1000, Limits(), Backlog()).answers
+        (begun,) = execute(db, [Publish(events, batch=True)], 1000, Limits(), Backlog(), ClockSteps(db)).answers
         for _ in range(2):
-            assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog()).answers == [False]
+            assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog(), ClockSteps(db)).answers == [False]
         assert check(path).problems == []
-        assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog()).answers == [True]
+        assert execute(db, [FanOut(begun.fan_out)], 1000, Limits(), Backlog(), ClockSteps(db)).answers == [True]
     assert check(path).problems == []
 
 

@@ -6,10 +6,10 @@ import trio
 
 from daemon.events import PING
 from daemon.model import Finished, Outcome
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.commands import Claim, DeleteWebhook, Ping, Progress, Redeliver, RemoveTenant, UpdateTenant
 from daemon.persistence.commands import UpdateWebhook as Update
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from tests.storage.stores import PATIENCE, Store, failed, running, succeeded
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def read_webhook(store: Store, webhook: Webhook) -> Webhook:
 
 async def statuses(store: Store, webhook: Webhook) -> list[str]:
     chosen = DeliveryFilter(webhook=webhook.seq)
-    return [delivery.status for delivery in await store.actor.read(queries.deliveries, chosen, None, None)]
+    return [delivery.status for delivery in (await store.actor.read(searching.deliveries, chosen, 1000, None)).rows]
 
 
 async def test_a_claim_takes_the_oldest_and_no_row_is_ever_claimed_twice(store: Store) -> None:
@@ -57,7 +57,7 @@ async def test_the_url_in_force_at_the_claim_is_used_and_recorded(store: Store) 
     done = await store.actor.progress(Progress(acme.seq, [], [], [Claim(webhook.seq, 1)]))
     await store.actor.execute(Update(acme.seq, webhook.id, url="https://newest.example/"), PATIENCE)
     assert done.endpoints[webhook.seq].url == "https://new.example/"
-    (delivery,) = await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+    (delivery,) = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
     assert delivery.url == "https://new.example/"
 
 
@@ -172,7 +172,7 @@ async def test_cancelled_rows_are_rewritten_in_the_end_also_after_a_restart(path
         assert await statuses(store, webhook) == ["cancelled"] * 700
         while any(
             delivery.finished is None
-            for delivery in await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+            for delivery in (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
         ):
             await trio.lowlevel.checkpoint()
 
@@ -199,7 +199,7 @@ async def test_a_removed_tenant_is_gone_at_once_and_its_rows_soon_while_a_late_o
     await store.actor.execute(UpdateTenant(acme.seq, active=False), PATIENCE)
     await store.actor.execute(RemoveTenant(acme.seq), PATIENCE)
     assert await store.actor.read(queries.webhooks, None, None, None, None) == []
-    assert await store.actor.read(queries.deliveries, DeliveryFilter(), None, None) == []
+    assert (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows == []
     assert (await store.tenant("acme")).seq != acme.seq
     while await store.actor.read(lambda db: db.execute("SELECT count(*) FROM deliveries").fetchone()[0]):
         await trio.lowlevel.checkpoint()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from daemon.persistence import fan_out, queries, recovery
+from daemon.persistence import fan_out, recovery, searching
 from daemon.persistence.backlog import Backlog
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Begun, FanOut, Publish, RemoveTenant, UpdateTenant, UpdateWebhook
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from daemon.refusals import BacklogFull, OutcomeUnknown
 from daemon.settings import Limits
 from tests.storage.stores import PATIENCE, Locked, Store, new_event, running
@@ -138,7 +139,7 @@ async def test_a_deactivation_amid_cancels_what_is_made_later_too_also_if_it_is_
         assert not publish.answer
     assert store.actor.work() == {acme.seq: {hook.seq: EVENTS for hook in hooks[1:]}}
     assert await store.claim(hooks[0]) == []
-    found = await store.actor.read(queries.deliveries, DeliveryFilter(webhook=hooks[0].seq), None, None)
+    found = (await store.actor.read(searching.deliveries, DeliveryFilter(webhook=hooks[0].seq), 1000, None)).rows
     assert {delivery.status for delivery in found} == {"cancelled"}
     await store.publish(acme)
     assert len(await store.claim(hooks[0])) == 1
@@ -274,4 +275,4 @@ async def test_nothing_more_is_made_for_a_tenant_that_has_been_removed(path: Pat
 
 
 def answers(db: sqlite3.Connection, *commands: Publish | FanOut | UpdateTenant | RemoveTenant) -> Sequence[object]:
-    return execute(db, commands, 1000, Limits(), Backlog()).answers
+    return execute(db, commands, 1000, Limits(), Backlog(), ClockSteps(db)).answers

@@ -9,9 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from daemon.persistence import queries, writer
+from daemon.persistence import queries, searching, writer
 from daemon.persistence.commands import Claim, CreateTenant, Progress
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from daemon.persistence.writer import StorageStuck
 from daemon.refusals import OutcomeUnknown, StorageUnavailable
 from tests.storage.stores import PATIENCE, Locked, Store, running, succeeded
@@ -31,7 +31,7 @@ async def create(store: Store, id: str, ends: list[str]) -> None:
 
 
 async def count(store: Store, status: Status) -> int:
-    return len(await store.actor.read(queries.deliveries, DeliveryFilter(status=status), None, None))
+    return len((await store.actor.read(searching.deliveries, DeliveryFilter(status=status), 1000, None)).rows)
 
 
 async def test_a_transaction_that_does_not_end_ends_the_actor_and_is_not_run_again(

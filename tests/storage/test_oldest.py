@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from daemon.persistence import housekeeping, queries
+from daemon.persistence import housekeeping, searching
 from daemon.persistence.commands import DeleteWebhook
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from daemon.settings import Limits
 from tests.storage.stores import PATIENCE, running
 
@@ -30,7 +30,7 @@ async def test_the_oldest_is_found_wherever_it_waits_and_sweeps_have_their_turn_
         oldest = house.oldest
         webhooks = [await store.webhook(acme)]
         await store.publish(acme)
-        (first,) = await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+        (first,) = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
         webhooks += [await store.webhook(acme) for _ in range(WEBHOOKS - 1)]
         await store.publish(acme)
         while oldest.created != {acme.seq: first.created}:
@@ -38,9 +38,11 @@ async def test_the_oldest_is_found_wherever_it_waits_and_sweeps_have_their_turn_
         await store.actor.execute(DeleteWebhook(None, webhooks[0].id), PATIENCE)
         while house._cancelling:
             await trio.lowlevel.checkpoint()
-        (second,) = await store.actor.read(
-            queries.deliveries, DeliveryFilter(webhook=webhooks[1].seq, status="pending"), None, None
-        )
+        (second,) = (
+            await store.actor.read(
+                searching.deliveries, DeliveryFilter(webhook=webhooks[1].seq, status="pending"), 1000, None
+            )
+        ).rows
         while oldest.created != {acme.seq: second.created}:
             await trio.lowlevel.checkpoint()
         for webhook in webhooks:

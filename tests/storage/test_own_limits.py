@@ -10,6 +10,7 @@ import pytest
 from daemon.persistence import fan_out, publishing, queries
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     Bound,
     Claim,
@@ -143,7 +144,7 @@ async def test_in_order_what_is_promised_comes_before_what_was_accepted_after_th
     with closing(open_writer(path)) as db:
 
         def carried_out(command: Command[Any]) -> Any:
-            (answer,) = execute(db, [command], 1000, Limits(), Backlog()).answers
+            (answer,) = execute(db, [command], 1000, Limits(), Backlog(), ClockSteps(db)).answers
             return answer
 
         begun = carried_out(Publish([new_event(acme) for _ in range(4)], batch=True))

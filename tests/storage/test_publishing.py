@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.commands import DeleteWebhook, Publish, UpdateTenant
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 from daemon.refusals import BacklogFull, FanOutTooLarge, IdempotencyConflict, StorageUnavailable, TenantInactive
 from daemon.settings import Limits
 from tests.storage.stores import PATIENCE, Store, new_event, running
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def count(store: Store, status: Status = "pending") -> int:
-    return len(await store.actor.read(queries.deliveries, DeliveryFilter(status=status), None, None))
+    return len((await store.actor.read(searching.deliveries, DeliveryFilter(status=status), 1000, None)).rows)
 
 
 async def test_an_event_makes_one_pending_delivery_for_each_active_webhook_of_its_tenant_only(store: Store) -> None:
@@ -29,7 +29,7 @@ async def test_an_event_makes_one_pending_delivery_for_each_active_webhook_of_it
     (published,) = await store.publish(acme)
     assert published.deliveries == 2
     assert not published.duplicate
-    deliveries = await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+    deliveries = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
     assert {delivery.webhook for delivery in deliveries} == {first.id, second.id}
     assert {delivery.event for delivery in deliveries} == {published.id}
     assert store.offers == [{acme.seq: {first.seq: 1, second.seq: 1}}]

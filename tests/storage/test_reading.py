@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.database import open_writer
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter, EventFilter
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,25 +33,57 @@ def plan(database: sqlite3.Connection, query: Callable[[sqlite3.Connection], obj
     return [row[3] for row in rows]
 
 
+NARROWED = "seq>? AND seq<?)"
+
+
 @pytest.mark.parametrize(
     ("chosen", "first"),
     [
-        (DeliveryFilter(tenant=1, webhook=1), "deliveries_webhook (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, webhook=1, status="failed"), "deliveries_webhook_failed (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, webhook=1, error="dns_failed"), "deliveries_webhook_failed (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, status="failed"), "deliveries_failed (tenant=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, status="interrupted"), "deliveries_interrupted (tenant=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, status="succeeded"), "deliveries_tenant (tenant=? AND seq<?)"),
-        (DeliveryFilter(webhook=1, since=5), "deliveries_webhook (webhook=? AND seq<?)"),
-        (DeliveryFilter(tenant=1, error="dns_failed"), "deliveries_failed (tenant=? AND seq<?)"),
-        (DeliveryFilter(until=5), "INTEGER PRIMARY KEY (rowid<?)"),
+        (DeliveryFilter(tenant=1, webhook=1), f"deliveries_webhook (webhook=? AND {NARROWED}"),
+        (DeliveryFilter(tenant=1, webhook=1, status="failed"), f"deliveries_webhook_failed (webhook=? AND {NARROWED}"),
+        (
+            DeliveryFilter(tenant=1, webhook=1, error="dns_failed"),
+            f"deliveries_webhook_failed (webhook=? AND {NARROWED}",
+        ),
+        (DeliveryFilter(tenant=1, webhook=1, status="interrupted"), f"deliveries_interrupted (tenant=? AND {NARROWED}"),
+        (
+            DeliveryFilter(tenant=1, webhook=1, status="pending"),
+            f"deliveries_queue (status=? AND webhook=? AND {NARROWED}",
+        ),
+        (DeliveryFilter(tenant=1, status="failed"), f"deliveries_failed (tenant=? AND {NARROWED}"),
+        (DeliveryFilter(tenant=1, status="interrupted"), f"deliveries_interrupted (tenant=? AND {NARROWED}"),
+        (DeliveryFilter(tenant=1, status="succeeded"), f"deliveries_tenant (tenant=? AND {NARROWED}"),
+        (DeliveryFilter(tenant=1, status="pending"), "INTEGER PRIMARY KEY (rowid=?)"),
+        (DeliveryFilter(tenant=1, error="dns_failed"), f"deliveries_failed (tenant=? AND {NARROWED}"),
+        (DeliveryFilter(event_type="a"), "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
     ],
 )
 def test_a_page_of_deliveries_reads_the_rows_it_is_about_in_their_order(
     database: sqlite3.Connection, chosen: DeliveryFilter, first: str
 ) -> None:
-    found = plan(database, lambda db: queries.deliveries(db, chosen, 50, 1000))
+    found = plan(database, lambda db: searching.deliveries(db, chosen, 50, 1000))
     assert found[0] in (f"SEARCH d USING INDEX {first}", f"SEARCH d USING {first}")
+    sorts = [step for step in found if "TEMP B-TREE" in step or "SCAN" in step]
+    assert sorts in ([], ["SCAN json_each VIRTUAL TABLE INDEX 1:"])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "first"),
+    [
+        (EventFilter(), "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (EventFilter(tenant=1), f"INDEX events_tenant (tenant=? AND {NARROWED}"),
+        (EventFilter(tenant=1, type="a", error="dns_failed"), f"INDEX events_tenant (tenant=? AND {NARROWED}"),
+        (
+            EventFilter(tenant=1, idempotency_key="k"),
+            "INDEX events_key (tenant=? AND idempotency_key=? AND rowid>? AND rowid<?)",
+        ),
+    ],
+)
+def test_a_page_of_events_reads_the_rows_it_is_about_in_their_order(
+    database: sqlite3.Connection, chosen: EventFilter, first: str
+) -> None:
+    found = plan(database, lambda db: searching.events(db, chosen, 50, 1000))
+    assert found[0] == f"SEARCH e USING {first}"
     assert not [step for step in found if "TEMP B-TREE" in step or "SCAN" in step]
 
 

@@ -13,9 +13,10 @@ import trio
 
 from daemon.identifiers import now_ms
 from daemon.model import Finished, Outcome
-from daemon.persistence import deletion, queries, recovery, recovery_queries
+from daemon.persistence import deletion, recovery, recovery_queries, searching
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     CancelRecovery,
     ForgetRecoveries,
@@ -29,10 +30,10 @@ from daemon.persistence.commands import (
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
 from daemon.persistence.expiry import Place
-from daemon.persistence.queries import DeliveryFilter
 from daemon.persistence.recovery_queries import Scope
 from daemon.persistence.recovery_steps import MOST_WAITING
 from daemon.persistence.recovery_window import WINDOW
+from daemon.persistence.searching import DeliveryFilter
 from daemon.refusals import LimitReached, NotFound, TenantInactive, WebhookInactive
 from daemon.settings import Limits
 from tests.storage.stores import PATIENCE, Locked, Store, failed, running, succeeded
@@ -86,7 +87,7 @@ class Recovered:
 
     async def redeliveries(self, **chosen: object) -> list[str]:
         """The events of all redeliveries."""
-        found = await self.store.actor.read(queries.deliveries, DeliveryFilter(**chosen), None, None)
+        found = (await self.store.actor.read(searching.deliveries, DeliveryFilter(**chosen), 1000, None)).rows
         return [delivery.event for delivery in found if delivery.redelivery_of]
 
 
@@ -125,7 +126,7 @@ async def test_every_failed_event_is_redelivered_once_and_few_wait_at_a_time(sto
 
 async def test_what_has_arrived_since_waits_or_was_a_ping_is_skipped(store: Store) -> None:
     scene = await down(store, 4)
-    first, second, third, _ = await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+    first, second, third, _ = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
     await store.actor.execute(Redeliver(None, first.id), PATIENCE)
     await scene.deliver(limit=1)
     await store.actor.execute(Redeliver(None, second.id), PATIENCE)
@@ -146,7 +147,7 @@ async def test_what_has_arrived_since_waits_or_was_a_ping_is_skipped(store: Stor
 async def test_an_event_with_several_failed_deliveries_is_redelivered_once(store: Store) -> None:
     scene = await down(store, 3)
     for _ in range(4):
-        for delivery in (await store.actor.read(queries.deliveries, DeliveryFilter(), None, None))[:3]:
+        for delivery in (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows[:3]:
             await store.actor.execute(Redeliver(None, delivery.id), PATIENCE)
         await scene.deliver(ends=failed)
     counted = await store.actor.read(recovery_queries.count, Scope(None, None, 0, now_ms() + 1, BOTH))
@@ -176,7 +177,7 @@ async def test_what_a_recovery_made_can_be_redelivered_and_recovered(store: Stor
     await scene.deliver(ends=failed)
     seen = await scene.until(job, lambda seen: seen.status == "completed")
     assert (seen.redelivered, seen.failed) == (2, 2)
-    newest, *_ = await store.actor.read(queries.deliveries, DeliveryFilter(), None, None)
+    newest, *_ = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
     await store.actor.execute(Redeliver(None, newest.id), PATIENCE)
     await scene.deliver()
     seen = await scene.run(await scene.start())
@@ -369,10 +370,10 @@ def test_a_step_over_a_million_failed_deliveries_is_cheap_wherever_it_begins(pat
         slowest = 0.0
         for since in (0, 500_000, 999_990):
             job = StartRecovery(1, "w0000001", since, 2_000_000, BOTH, None)
-            (begun,) = execute(db, [job], 3_000_000, Limits(), Backlog()).answers
+            (begun,) = execute(db, [job], 3_000_000, Limits(), Backlog(), ClockSteps(db)).answers
             for _ in range(3):
                 started = time.perf_counter()
-                execute(db, [RecoveryStep(begun.seq, 1)], 3_000_000, Limits(), Backlog())
+                execute(db, [RecoveryStep(begun.seq, 1)], 3_000_000, Limits(), Backlog(), ClockSteps(db))
                 slowest = max(slowest, time.perf_counter() - started)
         assert recovery_queries.total(db, Scope(1, 1, 0, 2_000_000, BOTH)) == 1_000_000
         assert not recovery_queries.count(db, Scope(1, 1, 0, 2_000_000, BOTH)).whole
@@ -415,7 +416,7 @@ async def test_retention_deletes_no_event_whose_redelivery_is_not_counted_yet(pa
     with closing(open_writer(path)) as db:
         db.execute("UPDATE deliveries SET status = 'succeeded', finished = 2000 WHERE status = 'pending'")
         before, *_ = deletion.window(db, Place(), 10, 10)[::-1]
-        execute(db, [RecoveryStep(job.seq, scene.webhook.seq)], now_ms(), Limits(), Backlog())
+        execute(db, [RecoveryStep(job.seq, scene.webhook.seq)], now_ms(), Limits(), Backlog(), ClockSteps(db))
         after, *_ = deletion.window(db, Place(), 10, 10)[::-1]
         assert (before.finished, after.finished) == (None, 2000)
         found = recovery_queries.recovery(db, job.id, None)
@@ -430,12 +431,12 @@ async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_be
         await store.publish(scene.tenant)
     with closing(open_writer(path)) as db:
         later = now_ms() + 2 * 86_400_000
-        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) == ended
         db.execute("DELETE FROM deliveries WHERE redelivery_of IS NULL AND status = 'failed'")
-        execute(db, [ForgetRecoveries()], now_ms(), Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], now_ms(), Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) == ended
-        execute(db, [ForgetRecoveries()], later, Limits(), Backlog())
+        execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) is None
 
 
@@ -443,7 +444,7 @@ async def test_one_that_fails_again_before_its_next_failed_delivery_is_met_is_no
     store: Store,
 ) -> None:
     scene = await down(store, MOST_WAITING)
-    for delivery in await store.actor.read(queries.deliveries, DeliveryFilter(), None, None):
+    for delivery in (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows:
         await store.actor.execute(Redeliver(None, delivery.id), PATIENCE)
     while await scene.deliver(ends=failed):
         pass

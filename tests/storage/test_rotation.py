@@ -15,6 +15,7 @@ from daemon.model import SigningSecret
 from daemon.persistence import housekeeping
 from daemon.persistence.backlog import Backlog
 from daemon.persistence.checking import check
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Claim, Progress, RotateSecret
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
@@ -44,14 +45,14 @@ class Moments:
     def rotate(self, key: bytes, at: int, overlap: int) -> object:
         command = RotateSecret(self._webhook.tenant, self._webhook.id, key, overlap)
         with closing(open_writer(self._path)) as db:
-            (answer,) = execute(db, [command], at, Limits(), Backlog()).answers
+            (answer,) = execute(db, [command], at, Limits(), Backlog(), ClockSteps(db)).answers
         assert check(self._path).problems == []
         return answer
 
     def keys(self, at: int) -> tuple[bytes, ...]:
         claim = Progress(self._webhook.tenant, [], [], [Claim(self._webhook.seq, 1)])
         with closing(open_writer(self._path)) as db:
-            (done,) = execute(db, [claim], at, Limits(), Backlog()).answers
+            (done,) = execute(db, [claim], at, Limits(), Backlog(), ClockSteps(db)).answers
         return done.endpoints[self._webhook.seq].secrets
 
 

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from daemon.persistence.backlog import Backlog
+from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Claim, Progress
 from daemon.persistence.database import open_writer
 from daemon.persistence.execution import execute
@@ -46,7 +47,7 @@ def keys_at(path: Path, webhook: Webhook, now: int, secrets: list[tuple[int, int
                 [(webhook.seq, *secret) for secret in secrets],
             )
         claim = Progress(webhook.tenant, [], [], [Claim(webhook.seq, 1)])
-        (done,) = execute(db, [claim], now, Limits(), Backlog()).answers
+        (done,) = execute(db, [claim], now, Limits(), Backlog(), ClockSteps(db)).answers
     return done.endpoints[webhook.seq].secrets
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.instants import rfc3339
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.backup import BackupError, backup
 from daemon.persistence.commands import DeleteWebhook
 from daemon.persistence.database import UnusableDatabase, open_writer
 from daemon.persistence.lock import DatabaseLocked, exclusive
-from daemon.persistence.queries import DeliveryFilter
 from daemon.persistence.recovery import Recovered, recover
 from daemon.persistence.schema import MIGRATIONS, NewerDatabase, version
+from daemon.persistence.searching import DeliveryFilter
 from tests.storage.stores import PATIENCE, running
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ async def test_a_daemon_on_a_backup_sends_nothing_by_itself_and_says_how_many(pa
     async with running(copy) as store:
         assert store.actor.work() == {}
         chosen = DeliveryFilter(webhook=gone.seq)
-        assert {d.status for d in await store.actor.read(queries.deliveries, chosen, None, None)} == {"cancelled"}
+        assert {d.status for d in (await store.actor.read(searching.deliveries, chosen, 1000, None)).rows} == {
+            "cancelled"
+        }
         await store.publish(acme)
         assert len(await store.claim(webhook)) == 1
     assert recovered(path).copied == 0

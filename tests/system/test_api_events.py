@@ -38,7 +38,7 @@ async def test_the_answer_says_what_was_stored(api: House) -> None:
     assert (accepted["event"], accepted["deliveries"], accepted["duplicate"]) == ("onboard.session.completed", 2, False)
     assert len(accepted["created"]) == len("2025-10-21T11:00:00.000Z")
     shown = (await api.ask("GET", f"/v1/events/{accepted['id']}", token=token)).json()
-    assert list(shown) == ["id", "event", "created", "idempotencyKey", "payload", "deliveries"]
+    assert list(shown) == ["id", "event", "created", "idempotencyKey", "payload", "deliveries", "traceparent"]
     assert {delivery["status"] for delivery in shown["deliveries"]} == {"pending"}
     assert "responseBody" not in shown["deliveries"][0]
 

@@ -83,7 +83,8 @@ async def test_a_publish_is_checked_in_order(api: House) -> None:
         ("/v1/webhooks", "GET, HEAD, POST"),
         ("/v1/tenant/webhooks/x", "DELETE, GET, HEAD, PATCH"),
         ("/v1/onboard/webhooks/x/ping", "POST"),
-        ("/v1/events", "POST"),
+        ("/v1/events", "GET, HEAD, POST"),
+        ("/v1/webhooks/x/stats", "GET, HEAD"),
         ("/v1/deliveries/x/redeliver", "POST"),
         ("/v1/tenants/x/tokens/y", "DELETE"),
         ("/healthz", "GET, HEAD"),
@@ -158,6 +159,7 @@ async def test_another_tenants_objects_cannot_be_told_from_unknown_ones(api: Hou
         ("DELETE", "/v1/webhooks/{webhook}", None),
         ("POST", "/v1/webhooks/{webhook}/ping", None),
         ("GET", "/v1/webhooks/{webhook}/deliveries", None),
+        ("GET", "/v1/webhooks/{webhook}/stats", None),
         ("GET", "/v1/deliveries/{delivery}", None),
         ("POST", "/v1/deliveries/{delivery}/redeliver", None),
         ("GET", "/v1/events/{event}", None),
@@ -172,6 +174,6 @@ async def test_another_tenants_objects_cannot_be_told_from_unknown_ones(api: Hou
         assert problem(theirs)[:2] == (404, "not-found"), path
         assert theirs.content == unknown.content
         # Whether the connection stays depends on how far the unread body had come.
-        told = [{**answer.headers, "date": "", "connection": ""} for answer in (theirs, unknown)]
+        told = [{**answer.headers, "date": "", "connection": "", "x-request-id": ""} for answer in (theirs, unknown)]
         assert told[0] == told[1]
     assert (await api.ask("GET", f"/v1/webhooks/{webhook}", token=other)).json()["active"] is True

@@ -25,6 +25,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield script
 
 
+def test_a_list_goes_on_until_the_search_has_found_something(server: Server) -> None:
+    server.respond(
+        Answer(body=b'{"data":[],"next":"a"}'),
+        Answer(body=b'{"data":[],"next":"b"}'),
+        Answer(body=b'{"data":[{"id":"dlv_1"}],"next":"c"}'),
+    )
+    result = run("deliveries", "list", "--event-type", "rare", "--json")
+    assert json.loads(result.stdout) == {"data": [{"id": "dlv_1"}], "next": "c"}
+    assert [seen.target.partition("cursor=")[2] for seen in server.seen] == ["", "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "method", "target", "body"),
     [
@@ -70,6 +81,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         ("webhooks rotate-secret w1", "POST", "/v1/webhooks/w1/secret/rotate", {}),
         ("webhooks rotate-secret w1 --overlap-hours 0", "POST", "/v1/webhooks/w1/secret/rotate", {"overlapHours": 0}),
         ("webhooks ping w1", "POST", "/v1/webhooks/w1/ping", None),
+        ("webhooks stats w1 --window 7d", "GET", "/v1/webhooks/w1/stats?window=7d", None),
+        (
+            "events list --type e --status failed --error http_status --idempotency-key k --until 2026-01-01T00:00:00Z",
+            "GET",
+            "/v1/events?type=e&status=failed&error=http_status&idempotencyKey=k&until=2026-01-01T00%3A00%3A00Z",
+            None,
+        ),
         ("events get evt_1", "GET", "/v1/events/evt_1", None),
         (
             "recover w1 --since 2026-01-01T00:00:00Z --status failed --dry-run",

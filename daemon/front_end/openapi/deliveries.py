@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.events import PING, SESSION_COMPLETED, SentPing, SentSessionEvent
-from daemon.front_end.headers import Header
+from daemon.front_end.headers import TRACEPARENT, Header
 from daemon.front_end.openapi.examples import example
 from daemon.front_end.openapi.headers import header_parameters
 
@@ -57,7 +57,8 @@ def sent(name: str, summary: str, schema: Schema, shown: Any) -> dict[str, Any]:
         "summary": summary,
         "description": _DESCRIPTION,
         "security": [],
-        "parameters": [{**parameter, "required": True} for parameter in header_parameters(_HEADERS)],
+        "parameters": [{**parameter, "required": True} for parameter in header_parameters(_HEADERS)]
+        + header_parameters((TRACEPARENT,)),
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": schema, **({} if shown is None else {"example": shown})}},

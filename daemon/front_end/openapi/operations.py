@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.fields import IDENTIFIERS
-from daemon.front_end.headers import ETAG, OF_EVERY_ANSWER, OF_EVERY_REQUEST
+from daemon.front_end.headers import ETAG, LINK, OF_EVERY_ANSWER, OF_EVERY_REQUEST
 from daemon.front_end.openapi.examples import example
 from daemon.front_end.openapi.headers import header_objects, header_parameters
 from daemon.front_end.openapi.problems import responses_of
+from daemon.front_end.query import Page
 
 if TYPE_CHECKING:
     from daemon.front_end.openapi.schemas import Schema, Schemas
@@ -122,7 +123,8 @@ def _without_null(schema: Schema) -> Schema:
 
 def _good(route: AnyRoute, schemas: Schemas) -> dict[str, Any]:
     response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
-    if headers := route.gives + OF_EVERY_ANSWER:
+    link = (LINK,) if issubclass(route.query, Page) else ()
+    if headers := route.gives + link + OF_EVERY_ANSWER:
         response["headers"] = header_objects(headers)
     if route.responses:
         response["content"] = _content(route.responses, schemas)

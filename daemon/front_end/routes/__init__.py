@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from daemon.front_end.routes import (
     deliveries,
+    event_list,
     event_types,
     events,
     observation,
     pages,
     recoveries,
     signing_secrets,
+    statistics,
     status,
     tenants,
     tokens,
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
 ROUTES: tuple[AnyRoute, ...] = (
     *webhooks.ROUTES,
+    *statistics.ROUTES,
     *signing_secrets.ROUTES,
     *deliveries.ROUTES,
     *events.ROUTES,
+    *event_list.ROUTES,
     *event_types.ROUTES,
     *recoveries.ROUTES,
     *tenants.ROUTES,

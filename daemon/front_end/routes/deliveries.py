@@ -7,36 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.headers import LOCATION
-from daemon.front_end.problems import Culprit, invalid
-from daemon.front_end.query import NoQuery, TenantedPage
+from daemon.front_end.query import NoQuery, Timed, instant
 from daemon.front_end.routes.webhooks import find_webhook
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, nothing, page_of, place, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
 from daemon.front_end.views import DeliveryView, Listing, delivery_view
-from daemon.instants import parse_instant
 from daemon.model import ErrorCode, Status
-from daemon.persistence import queries
+from daemon.persistence import queries, searching
 from daemon.persistence.commands import Redeliver
-from daemon.persistence.queries import DeliveryFilter
+from daemon.persistence.searching import DeliveryFilter
 
 if TYPE_CHECKING:
-    from daemon.model import Delivery, Millis, Webhook
+    from daemon.model import Delivery, Webhook
 
 
 InStatus = Annotated[Status, described("Only in this status.", "failed")]
 WithError = Annotated[ErrorCode, described("Only those that failed in this way.", "http_status")]
 OfType = Annotated[str, described("Only of this event type.", "onboard.session.completed")]
-Since = Annotated[
-    str, described("Created then or later: RFC 3339 with a zone.", "2025-10-21T00:00:00Z", format="date-time")
-]
-Until = Annotated[str, described("Created before: RFC 3339 with a zone.", "2025-10-22T00:00:00Z", format="date-time")]
 
 
-class DeliveriesQuery(TenantedPage, frozen=True, kw_only=True):
+class DeliveriesQuery(Timed, frozen=True, kw_only=True):
     status: InStatus | None = None
     event_type: OfType | None = None
     error: WithError | None = None
-    since: Since | None = None
-    until: Until | None = None
 
 
 async def find_delivery(finder: Finder) -> Delivery:
@@ -53,7 +45,7 @@ async def listing(call: Call[None, None, DeliveriesQuery]) -> Reply:
 
 async def listing_of_webhook(call: Call[Webhook, None, DeliveriesQuery]) -> Reply:
     """List the deliveries of a webhook."""
-    return await _list(call, call.object.seq)
+    return await _list(call, call.object)
 
 
 async def get(call: Call[Delivery, None, NoQuery]) -> Reply:
@@ -69,33 +61,22 @@ async def redeliver(call: Call[Delivery, None, NoQuery]) -> Reply:
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
 
-async def _list(call: Call[object, None, DeliveriesQuery], webhook: int | None) -> Reply:
+async def _list(call: Call[object, None, DeliveriesQuery], webhook: Webhook | None) -> Reply:
     query = call.query
     chosen = DeliveryFilter(
-        tenant=call.owner,
-        webhook=webhook,
+        tenant=call.owner if webhook is None else webhook.tenant,
+        webhook=webhook and webhook.seq,
         status=query.status,
         event_type=query.event_type,
         error=query.error,
-        since=_instant("since", query.since),
-        until=_instant("until", query.until),
+        since=instant("since", query.since),
+        until=instant("until", query.until),
     )
     limit = limit_of(query)
-    scope = f"deliveries {call.owner} {webhook}"
-    rows = await call.house.reads.read(call.owner, queries.deliveries, chosen, limit + 1, place(call, scope))
-    page, following = page_of(call, scope, rows, lambda delivery: delivery.seq, limit)
-    return reply(Listing([delivery_view(delivery, whole=False) for delivery in page], following))
-
-
-def _instant(parameter: str, text: str | None) -> Millis | None:
-    """Raises Problem `invalid`."""
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        hint = "; write the + of an offset as %2B" if " " in text else ""
-        raise invalid([Culprit(f"{error}{hint}", parameter=parameter)]) from None
+    scope = f"deliveries {call.owner} {chosen.webhook}"
+    found = await call.house.reads.read(call.owner, searching.deliveries, chosen, limit + 1, place(call, scope))
+    page, following = page_of(call, scope, found.rows, lambda delivery: delivery.seq, limit, seen=found.seen)
+    return listed(call, [delivery_view(delivery, whole=False) for delivery in page], following)
 
 
 ROUTES = (

@@ -13,14 +13,31 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 from daemon.described import described
 from daemon.events import Envelope, PublishedEvent
 from daemon.front_end.decoding import NO_BODY, Body, decode, escape
-from daemon.front_end.headers import IDEMPOTENCY_KEY
+from daemon.front_end.headers import IDEMPOTENCY_KEY, TRACEPARENT
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, at_pointer, invalid
 from daemon.front_end.query import NoQuery, Tenanted
-from daemon.front_end.routing import Call, Finder, Reply, Route, combined, found, nothing, reply
-from daemon.front_end.views import EventView, PublishedBatch, PublishedView, event_view, published_view
+from daemon.front_end.routing import (
+    Call,
+    Finder,
+    Reply,
+    Route,
+    combined,
+    found,
+    nothing,
+    reply,
+)
+from daemon.front_end.views import (
+    EventView,
+    PublishedBatch,
+    PublishedView,
+    event_view,
+    published_view,
+)
 from daemon.identifiers import now_ms
 from daemon.persistence import queries
 from daemon.persistence.commands import NewEvent, Publish
+from daemon.tracing import HEADER as TRACE_HEADER
+from daemon.tracing import accepted
 
 if TYPE_CHECKING:
     from daemon.event_types.faults import Fault
@@ -117,7 +134,8 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
                 fingerprint=None if key is None else one.type.fingerprint(one.event, one.raw),
             )
         )
-    published = await call.house.execute(Publish(new, submission.batch))
+    traceparent = accepted(combined(call.headers, TRACE_HEADER))
+    published = await call.house.execute(Publish(new, submission.batch, traceparent, call.request_id))
     views = [published_view(event) for event in published]
     return reply(PublishedBatch(views) if submission.batch else views[0], 202)
 
@@ -237,7 +255,7 @@ ROUTES = (
         handler=publish,
         status=202,
         responses=(PublishedView, PublishedBatch),
-        takes=(IDEMPOTENCY_KEY,),
+        takes=(IDEMPOTENCY_KEY, TRACEPARENT),
         problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
     ),
     Route(

@@ -10,7 +10,7 @@ from daemon.front_end.problems import at_pointer
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.recovery_views import NewRecovery, RecoveryCount, RecoveryView, recovery_view
 from daemon.front_end.routes.webhooks import find_webhook
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, nothing, page_of, place, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
 from daemon.front_end.views import Listing
 from daemon.identifiers import now_ms
 from daemon.instants import parse_instant
@@ -57,7 +57,7 @@ async def listing(call: Call[None, None, TenantedPage]) -> Reply:
         call.owner, recovery_queries.recoveries, call.owner, limit + 1, place(call, scope)
     )
     page, following = page_of(call, scope, rows, lambda recovery: recovery.seq, limit)
-    return reply(Listing([_view(call.house, recovery) for recovery in page], following))
+    return listed(call, [_view(call.house, recovery) for recovery in page], following)
 
 
 async def get(call: Call[Recovery, None, NoQuery]) -> Reply:

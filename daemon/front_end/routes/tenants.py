@@ -11,7 +11,7 @@ from daemon.front_end.decoding import NO_BODY, body_of
 from daemon.front_end.fields import Name, ReadOnly
 from daemon.front_end.headers import LOCATION
 from daemon.front_end.query import NoQuery, Page
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, nothing, page_of, place, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
 from daemon.front_end.views import Listing, TenantView, tenant_view
 from daemon.persistence import queries
 from daemon.persistence.commands import CreateTenant, RemoveTenant, UpdateTenant
@@ -62,7 +62,7 @@ async def listing(call: Call[None, None, Page]) -> Reply:
     limit = limit_of(call.query)
     rows = await call.house.reads.read(call.owner, queries.tenants, limit + 1, place(call, "tenants"))
     page, following = page_of(call, "tenants", rows, lambda tenant: tenant.seq, limit)
-    return reply(Listing([tenant_view(tenant) for tenant in page], following))
+    return listed(call, [tenant_view(tenant) for tenant in page], following)
 
 
 async def get(call: Call[Tenant, None, NoQuery]) -> Reply:

@@ -12,7 +12,7 @@ from daemon.front_end.fields import Name
 from daemon.front_end.problems import at_pointer
 from daemon.front_end.query import NoQuery, Page
 from daemon.front_end.routes.tenants import find_tenant
-from daemon.front_end.routing import Call, Reply, Route, limit_of, page_of, place, reply
+from daemon.front_end.routing import Call, Reply, Route, limit_of, listed, page_of, place, reply
 from daemon.front_end.tokens import digest, new_token
 from daemon.front_end.views import CreatedToken, Listing, TokenView, created_token, token_view
 from daemon.identifiers import now_ms
@@ -68,7 +68,7 @@ async def listing(call: Call[Tenant, None, Page]) -> Reply:
     scope = f"tokens {tenant}"
     rows = await call.house.reads.read(call.owner, queries.tokens, tenant, limit + 1, place(call, scope))
     page, following = page_of(call, scope, rows, lambda row: row.seq, limit)
-    return reply(Listing([token_view(row.token) for row in page], following))
+    return listed(call, [token_view(row.token) for row in page], following)
 
 
 async def revoke(call: Call[Tenant, None, NoQuery]) -> Reply:

@@ -17,7 +17,7 @@ from daemon.front_end.fields import Name, ReadOnly, SubscribedName
 from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, page_of, place, reply
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, listed, nothing, page_of, place, reply
 from daemon.front_end.signing_keys import OwnSecret, key_of
 from daemon.front_end.views import (
     CreatedWebhook,
@@ -152,7 +152,7 @@ async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
     scope = f"webhooks {tenant.seq}"
     rows = await call.house.reads.read(call.owner, queries.webhooks, tenant.seq, active, limit, place(call, scope))
     page, following = page_of(call, scope, rows, lambda webhook: webhook.seq, query.limit)
-    return reply(Listing([webhook_view(webhook) for webhook in page], following))
+    return listed(call, [webhook_view(webhook) for webhook in page], following)
 
 
 async def get(call: Call[Webhook, None, NoQuery]) -> Reply:

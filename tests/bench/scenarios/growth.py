@@ -25,6 +25,7 @@ _LARGEST = 10_000_000
 _EVENTS = 20_000
 _READS = 400
 _ROUNDS = 3
+_AGO = "2020-01-01T00:00:00Z"
 _FLAT = Target("at most", 1.3, of="ratio")
 
 
@@ -63,6 +64,11 @@ async def _at(bench: Bench, rows: int) -> _Measured:
             "list of a webhook": f"/v1/webhooks/{webhook}/deliveries",
             "list of failed": "/v1/deliveries?status=failed",
             "list of interrupted (none)": "/v1/deliveries?status=interrupted",
+            "search that finds nothing": "/v1/deliveries?eventType=none.such",
+            "list of a minute long ago": f"/v1/deliveries?since={_AGO}&until={_AGO}",
+            "list of events": "/v1/events",
+            "search of events that finds nothing": "/v1/events?error=dns_failed",
+            "statistics": f"/v1/webhooks/{webhook}/stats",
             "get": f"/v1/deliveries/{delivery}",
         }
         rounds: dict[str, list[float]] = {name: [] for name in targets}

@@ -69,7 +69,7 @@ class Api:
 
         async def none_left() -> bool:
             for status in UNFINISHED:
-                if (await self.ask("GET", "/v1/deliveries", status=status, limit=1, **query))["data"]:
+                if await self.deliveries(status=status, **query):
                     return False
             return True
 
