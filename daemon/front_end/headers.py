@@ -49,9 +49,9 @@ RATE_LIMIT_POLICY = Header(
 
 X_REQUEST_ID = Header(
     "X-Request-Id",
-    "What the request is called in its answer and in the log: the client's own, or a new one.",
+    "What the request is called in its answer and in the log: the client's own, if it is 1 to 128 letters, digits and "
+    "signs without quotes and brackets, or a new one.",
     "req_9f86d081884c7d659a2feaa0",
-    {"type": "string", "minLength": 1, "maxLength": 128},
     required=True,
 )
 TRACEPARENT = Header(
