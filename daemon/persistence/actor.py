@@ -28,7 +28,7 @@ from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
 from daemon.persistence.tickets import Spread, Ticket
 from daemon.persistence.writer import StorageStuck, Writer, probe
-from daemon.refusals import Draining, OutcomeUnknown, Refusal
+from daemon.refusals import Refusal
 
 if TYPE_CHECKING:
     import sqlite3
@@ -183,7 +183,7 @@ class Persistence:
                     await self._intake.rung(self._housekeeping.pause(time.monotonic()))
         finally:
             self._intake.close()
-            self._let_go()
+            self._intake.let_go(self._under_way)
             self._readers.close()
             await self._writer.close()
 
@@ -238,9 +238,7 @@ class Persistence:
         return True
 
     def _after_commit(self, taken: list[Ticket[Any]], done: Executed, seconds: float) -> None:
-        if self._intake.failing is not None:
-            self._intake.failing = None
-            log.info("storage.recovered")
+        self._intake.recover()
         work = done.effects.carry_out(self.registry)
         rows = sum(ticket.rows for ticket in taken)
         self._housekeeping.committed(rows, done.effects, self.registry)
@@ -280,15 +278,7 @@ class Persistence:
     ) -> None:
         """Refuse the public commands, keep the internal ones, and try those and the step again until the storage is
         back, or until the daemon stops and there is nothing to lose."""
-        if self._intake.failing is None:
-            log.error("storage.failing", reason=str(failure))
-        self._intake.failing = str(failure)
-        self._lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Internal)])
-        for ticket in taken:
-            if not isinstance(ticket.command, Internal):
-                ticket.answer(failure.refusal())
-        for ticket in self._lanes.take_public():
-            ticket.answer(StorageFailed(str(failure)).refusal())
+        self._intake.fail(failure, taken)
         pause = _FIRST_PAUSE
         while self._intake.failing and not self._done:
             self._heartbeat.beat()
@@ -305,11 +295,3 @@ class Persistence:
             except StorageFailed as again:
                 self._intake.failing = str(again)
                 self._lanes.put_back(internal)
-
-    def _let_go(self) -> None:
-        """Nobody is left waiting for an actor that has ended, however it ended."""
-        for ticket in (*self._under_way, *(spread.publish for spread in self._lanes.spreading)):
-            if not (ticket.answered or isinstance(ticket.command, Internal)):
-                ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
-        for ticket in self._lanes.take_public():
-            ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))

@@ -1,4 +1,5 @@
-"""Where commands come in: whether they may, the queue that they wait in, and the bell that wakes the actor for them."""
+"""Where commands come in: whether they may, the queue that they wait in, the bell that wakes the actor for them; and
+what becomes of those that wait when the storage fails or the actor ends."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 from msgspec.structs import replace
 
-from daemon.persistence.commands import Publish
+from daemon.operations.logs import get_logger
+from daemon.persistence.commands import Internal, Publish
 from daemon.persistence.execution import StorageFailed
 from daemon.persistence.lanes import Lanes
 from daemon.persistence.tickets import Ticket
-from daemon.refusals import Draining, StorageUnavailable
+from daemon.refusals import Draining, OutcomeUnknown, StorageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daemon.persistence.commands import Command, Progress, Progressed
     from daemon.persistence.space import FreeSpace
 
@@ -21,9 +25,12 @@ R = TypeVar("R")
 
 _SHORT = 0.1
 
+log = get_logger()
+
 
 class Intake:
-    """The actor takes from `lanes`, and writes why it is `failing`, if it is; `closed`: nothing comes in any more."""
+    """The actor takes from `lanes`; `failing`: why nothing can be stored just now; `closed`: nothing comes in any
+    more."""
 
     def __init__(self, space: FreeSpace) -> None:
         self.lanes = Lanes()
@@ -56,6 +63,33 @@ class Intake:
     def close(self) -> None:
         self.closed.set()
         self.ring()
+
+    def fail(self, failure: StorageFailed, taken: Sequence[Ticket[Any]]) -> None:
+        """The transaction of those `taken` has failed: what is internal waits for the storage to be back, the rest is
+        refused, and so is what comes until then."""
+        if self.failing is None:
+            log.error("storage.failing", reason=str(failure))
+        self.failing = str(failure)
+        self.lanes.put_back([ticket for ticket in taken if isinstance(ticket.command, Internal)])
+        for ticket in taken:
+            if not isinstance(ticket.command, Internal):
+                ticket.answer(failure.refusal())
+        for ticket in self.lanes.take_public():
+            ticket.answer(StorageFailed(str(failure)).refusal())
+
+    def recover(self) -> None:
+        """A transaction has succeeded."""
+        if self.failing is not None:
+            self.failing = None
+            log.info("storage.recovered")
+
+    def let_go(self, under_way: Sequence[Ticket[Any]]) -> None:
+        """Nobody is left waiting for an actor that has ended, however it ended."""
+        for ticket in (*under_way, *(spread.publish for spread in self.lanes.spreading)):
+            if not (ticket.answered or isinstance(ticket.command, Internal)):
+                ticket.answer(OutcomeUnknown("The daemon stopped while this was being stored: it may have been."))
+        for ticket in self.lanes.take_public():
+            ticket.answer(Draining("The daemon is stopping. Send this again to the next one."))
 
     def ring(self) -> None:
         """Never blocks: one call that nobody has heard yet is enough for any number of them."""
