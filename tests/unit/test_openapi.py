@@ -17,6 +17,7 @@ from daemon.front_end.openapi.operations import VARIABLE, words_of
 from daemon.front_end.openapi.problems import slugs_of
 from daemon.front_end.routes import ROUTES
 from daemon.front_end.routing import paths_of
+from daemon.settings.records import EventTypeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +149,22 @@ def test_what_receivers_get_is_in_it() -> None:
     for item in CONTENT["webhooks"].values():
         headers = {parameter["name"] for parameter in item["post"]["parameters"] if parameter["required"]}
         assert headers >= {"webhook-id", "webhook-timestamp", "webhook-signature"}
+
+
+def test_types_of_the_configuration_are_in_it() -> None:
+    schema = b'{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","required":["amount"]}'
+    its = EventTypeSettings(subject="Payment", description="Paid.", text=schema, example={"amount": 5})
+    within = EventTypeSettings(subject="Thing", text=b'{"$ref":"#/$defs/a","$defs":{"a":{"type":"object"}}}')
+    content = document(ROUTES, Catalogue({"payment.completed": its, "thing.seen": within})).content
+    assert [error.message for error in OpenAPIV31SpecValidator(content).iter_errors()] == []
+    schemas = content["components"]["schemas"]
+    published = schemas["PublishedEvent.payment.completed"]
+    assert published["properties"]["payment"] == {"description": "Paid.", "type": "object", "required": ["amount"]}
+    assert published["required"] == ["event", "payment"]
+    assert "session" not in published["properties"]
+    assert schemas["PublishedEvent.thing.seen"]["properties"]["thing"]["type"] == "object"
+    names = ["onboard.session.completed", "payment.completed", "thing.seen"]
+    assert schemas["NewWebhook"]["properties"]["events"]["items"]["enum"] == names
+    assert set(content["webhooks"]) == {*names, PING}
+    shown = content["webhooks"]["payment.completed"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert shown == {"Event": "payment.completed", "Timestamp": "2025-10-21T11:00:00Z", "Payment": {"amount": 5}}
