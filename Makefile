@@ -9,9 +9,10 @@ BENCH ?=
 # `make torture ROUNDS=20 SEED=7`: as many kills, drawn from this seed (a new one if it is empty).
 ROUNDS ?= 200
 SEED ?=
+CASES ?= 200
 WHEELS ?=
 
-.PHONY: demo run test verifiers torture closing-peers systemd-test check bench lock install uninstall clean
+.PHONY: demo run test verifiers fuzz torture closing-peers systemd-test check bench lock install uninstall clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks demo
@@ -23,6 +24,10 @@ run: $(VENV)/.runtime
 test: $(VENV)/.development
 	@$(MAKE) --no-print-directory verifiers || echo "The packages of npm could not be installed: see above."
 	$(BIN)/pytest
+
+# schemathesis against a live daemon: so many cases for each operation; its closing table is printed.
+fuzz: $(VENV)/.development
+	FUZZ_CASES=$(CASES) $(BIN)/pytest -s tests/system/test_conformance.py
 
 # Public verifiers of signatures, exactly as their lock file says; Node and npm come with the development requirements.
 # To change them: `$(NPM) install --omit-lockfile-registry-resolved --ignore-scripts PACKAGE@VERSION` in that folder.

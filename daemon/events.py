@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
+from daemon.described import described
 from daemon.instants import normalised, rfc3339
 
 SESSION_COMPLETED = "onboard.session.completed"
@@ -33,26 +34,34 @@ class _Published(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
 
 
 class PublishedStep(_Published, frozen=True):
-    completed: bool | None = None
-    confirmed: bool | None = None
-    completed_at: Instant | None = None
+    """A step of a session; left out: not completed."""
+
+    completed: Annotated[bool | None, described("It is done.", True)] = None
+    confirmed: Annotated[bool | None, described("What it found was confirmed; null: not known.", True)] = None
+    completed_at: Annotated[Instant | None, described("When it was done.", "2025-10-21T10:55:00Z")] = None
 
 
 class PublishedProgress(_Published, frozen=True):
-    identity: PublishedStep | None = None
-    ais: PublishedStep | None = None
+    """How far a session has come."""
+
+    identity: Annotated[PublishedStep | None, described("Who the person is.")] = None
+    ais: Annotated[PublishedStep | None, described("Account information services: the bank account.")] = None
 
 
 class PublishedSession(_Published, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
-    status: Annotated[str, Meta(min_length=1, max_length=64)]
-    progress: PublishedProgress | None = None
-    created: Instant | None = None
-    updated: Instant | None = None
+    """The onboarding session that the event is about."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=128), described("Its id.", "12345678-89ab-cdef-0123-456789abcdef")]
+    status: Annotated[str, Meta(min_length=1, max_length=64), described("Its status.", "Complete")]
+    progress: Annotated[PublishedProgress | None, described("How far it has come.")] = None
+    created: Annotated[Instant | None, described("When it began.", "2025-10-21T10:30:00Z")] = None
+    updated: Annotated[Instant | None, described("When it last changed.", "2025-10-21T10:59:00Z")] = None
 
 
 # Python's $ alone lets a final line feed by.
 _KEY = Meta(
+    description="Your name for the event: publishing it again under this key delivers nothing twice.",
+    examples=["order-4711"],
     min_length=1,
     max_length=255,
     pattern=r"^[!-~]+(?!\n)$",
@@ -61,17 +70,18 @@ _KEY = Meta(
 
 
 class Envelope(_Published, frozen=True, kw_only=True):
-    """What every event has beside its subject. `tenant` is for the operator's token only."""
+    """What every event has beside its subject; null stands for left out."""
 
-    event: str
+    event: Annotated[str, described("The event type.", SESSION_COMPLETED)]
     idempotency_key: Annotated[str, _KEY] | None = None
-    timestamp: Instant | None = None
-    tenant: str | None = None
+    timestamp: Annotated[Instant | None, described("When it happened; left out: now.", "2025-10-21T11:00:00Z")] = None
+    tenant: Annotated[str | None, described("Whose it is: for the operator's token only.")] = None
 
 
 class PublishedEvent(Envelope, frozen=True, kw_only=True):
-    """A session's event as a platform publishes it."""
+    """A session's event as a platform publishes it; null stands for left out."""
 
+    event: Annotated[str, described("The event type.", SESSION_COMPLETED, enum=[SESSION_COMPLETED])]
     session: PublishedSession
 
 
@@ -93,56 +103,72 @@ def decode(raw: bytes | msgspec.Raw) -> PublishedEvent:
     return _decoder.decode(raw)
 
 
+def _time(description: str, example: str) -> Meta:
+    return described(description, example, format="date-time")
+
+
 class _Pascal(Struct, frozen=True, rename="pascal"):
     pass
 
 
-class _Step(_Pascal, frozen=True):
-    completed: bool
-    confirmed: bool | None
-    completed_at: str | None
+class SentStep(_Pascal, frozen=True):
+    """A step of a session."""
+
+    completed: Annotated[bool, described("It is done.", True)]
+    confirmed: Annotated[bool | None, described("What it found was confirmed; null: not known.", True)]
+    completed_at: Annotated[str | None, _time("When it was done.", "2025-10-21T10:55:00Z")]
 
 
-class _Progress(_Pascal, frozen=True):
-    identity: _Step
-    ais: _Step
+class SentProgress(_Pascal, frozen=True):
+    """How far a session has come."""
+
+    identity: Annotated[SentStep, described("Who the person is.")]
+    ais: Annotated[SentStep, described("Account information services: the bank account.")]
 
 
-class _Session(_Pascal, frozen=True):
-    id: str
-    status: str
-    progress: _Progress
-    created: str | None
-    updated: str | None
+class SentSession(_Pascal, frozen=True):
+    """The onboarding session that the event is about."""
+
+    id: Annotated[str, described("Its id.", "12345678-89ab-cdef-0123-456789abcdef")]
+    status: Annotated[str, described("Its status.", "Complete")]
+    progress: Annotated[SentProgress, described("How far it has come.")]
+    created: Annotated[str | None, _time("When it began.", "2025-10-21T10:30:00Z")]
+    updated: Annotated[str | None, _time("When it last changed.", "2025-10-21T10:59:00Z")]
 
 
-class _SessionEvent(_Pascal, frozen=True):
-    event: str
-    timestamp: str
-    session: _Session
+class SentSessionEvent(_Pascal, frozen=True):
+    """What a receiver is sent of a session's event."""
+
+    event: Annotated[str, described("The event type.", SESSION_COMPLETED)]
+    timestamp: Annotated[str, _time("When it happened.", "2025-10-21T11:00:00Z")]
+    session: Annotated[SentSession, described("What it happened to.")]
 
 
-class _PingedWebhook(_Pascal, frozen=True):
-    id: str
-    name: str | None
+class PingedWebhook(_Pascal, frozen=True):
+    """The webhook that was pinged."""
+
+    id: Annotated[str, described("Its id.", "w1X2y3Z4")]
+    name: Annotated[str | None, described("Its name.", "Production")]
 
 
-class _PingEvent(_Pascal, frozen=True):
-    event: str
-    timestamp: str
-    webhook: _PingedWebhook
+class SentPing(_Pascal, frozen=True):
+    """What a receiver is sent when somebody pings its webhook."""
+
+    event: Annotated[str, described("Always webhook.ping.", PING)]
+    timestamp: Annotated[str, _time("When it was asked for.", "2025-10-21T11:00:00Z")]
+    webhook: Annotated[PingedWebhook, described("The one that was pinged.")]
 
 
-_NOT_DONE = _Step(False, None, None)
-_NOTHING_DONE = _Progress(_NOT_DONE, _NOT_DONE)
+_NOT_DONE = SentStep(False, None, None)
+_NOTHING_DONE = SentProgress(_NOT_DONE, _NOT_DONE)
 
 
 def _text(instant: Instant | None) -> str | None:
     return None if instant is None else str(instant)
 
 
-def _step(step: PublishedStep | None) -> _Step:
-    return _NOT_DONE if step is None else _Step(bool(step.completed), step.confirmed, _text(step.completed_at))
+def _step(step: PublishedStep | None) -> SentStep:
+    return _NOT_DONE if step is None else SentStep(bool(step.completed), step.confirmed, _text(step.completed_at))
 
 
 def timestamp(published: Envelope, now: int) -> str:
@@ -155,13 +181,13 @@ def payload(published: PublishedEvent, now: int) -> bytes:
     is the timestamp of an event published without one."""
     session, progress = published.session, published.session.progress
     return _encoder.encode(
-        _SessionEvent(
+        SentSessionEvent(
             published.event,
             timestamp(published, now),
-            _Session(
+            SentSession(
                 session.id,
                 session.status,
-                _NOTHING_DONE if progress is None else _Progress(_step(progress.identity), _step(progress.ais)),
+                _NOTHING_DONE if progress is None else SentProgress(_step(progress.identity), _step(progress.ais)),
                 _text(session.created),
                 _text(session.updated),
             ),
@@ -182,7 +208,7 @@ def _described(kind: type) -> dict[str, Any]:
 
 def ping_payload(webhook: str, name: str | None, now: int) -> bytes:
     """The body of a `webhook.ping` (CONTRACT §4)."""
-    return _encoder.encode(_PingEvent(PING, rfc3339(now, digits=0), _PingedWebhook(webhook, name)))
+    return _encoder.encode(SentPing(PING, rfc3339(now, digits=0), PingedWebhook(webhook, name)))
 
 
 def fingerprint(raw: bytes | msgspec.Raw) -> bytes:

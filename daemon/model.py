@@ -6,9 +6,11 @@ floats. `seq` is a row's place in commit order: it orders lists and queues, and 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct
+
+from daemon.described import described
 
 Millis = int
 Permission = Literal["manage_webhooks", "publish_events"]
@@ -56,13 +58,13 @@ class Token(Struct, frozen=True):
 
 
 class LastDelivery(Struct, frozen=True, rename="camel"):
-    """The latest attempt at a webhook, good or bad; `at` is RFC 3339 with three digits."""
+    """The latest attempt at a webhook, good or bad."""
 
-    id: str
-    status: FinalStatus
-    status_code: int | None
-    error: ErrorCode | None
-    at: str
+    id: Annotated[str, described("The id of the delivery.", "dlv_019a062d9b80c3f1a8e55d0b7f21a4d6")]
+    status: Annotated[FinalStatus, described("How it ended.", "succeeded")]
+    status_code: Annotated[int | None, described("What the receiver answered; null without an answer.", 200)]
+    error: Annotated[ErrorCode | None, described("Why it failed; null unless it did.", None)]
+    at: Annotated[str, described("When it ended.", "2025-10-21T11:00:01Z", format="date-time")]
 
 
 class Webhook(Struct, frozen=True):
@@ -116,13 +118,13 @@ class EventSummary(Struct, frozen=True):
 
 
 class Timings(Struct, frozen=True, rename="camel"):
-    """How long each phase of an attempt took, in milliseconds; None for a phase that did not happen."""
+    """How long each phase of an attempt took, in milliseconds; null for a phase that did not happen."""
 
-    dns: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    first_byte: float | None = None
-    total: float | None = None
+    dns: Annotated[float | None, described("Looking the name up.", 0.3)] = None
+    connect: Annotated[float | None, described("Opening the TCP connection.", 1.2)] = None
+    tls: Annotated[float | None, described("The TLS handshake.", 4.0)] = None
+    first_byte: Annotated[float | None, described("From the request's end to the answer's first byte.", 20.1)] = None
+    total: Annotated[float | None, described("The whole attempt.", 25.7)] = None
 
 
 class Outcome(Struct, frozen=True):

@@ -24,8 +24,10 @@ _METADATA: Final = ("metadata", "metadata-flavor", "x-google-metadata-request")
 _METHODS: Final = ("x-http-method", "x-http-method-override", "x-method-override")
 _RESERVED: Final = frozenset((*_OURS, *_SENDERS, *_ON_THE_WAY, *_METADATA, *_METHODS))
 _PREFIXES: Final = ("content-", "proxy-", "webhook-", "x-aws-ec2-metadata-", "x-forwarded-")
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE: Final = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
+NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+VALUE: Final = r"[!-~](?:[ \t!-~]*[!-~])?"
+_NAME: Final = re.compile(NAME)
+_VALUE: Final = re.compile(VALUE)
 
 
 def is_reserved(name: str) -> bool:

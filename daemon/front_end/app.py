@@ -22,7 +22,7 @@ from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.rate_limit import RateLimit
 from daemon.front_end.request_id import HEADER, STATE, request_id
 from daemon.front_end.routes import ROUTES
-from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, combined, problem_reply
+from daemon.front_end.routing import AnyRoute, House, Reply, answers_on, combined, paths_of, problem_reply
 from daemon.front_end.shares import LARGE, FairReads, Shares
 from daemon.operations.logs import get_logger
 from daemon.refusals import Refusal
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from daemon.persistence.actor import Persistence
     from daemon.settings import Settings
 
-PREFIXES = ("/v1/tenant", "/v1/onboard")
-"""Where the webhook routes answer too, identically (CONTRACT §2)."""
-
 _CLIENT_GONE = 499  # nginx's number: logged and counted, never sent
 _UNMATCHED = "unmatched"
 
@@ -54,14 +51,14 @@ class Api(Application):
     """`handle_request` is where a bug in a handler ends: 500, its traceback in the log. It raises cancellation alone,
     which means that the client has gone; what a command cancelled in its course leaves is the store's to say."""
 
-    def __init__(self, house: House, operator: OperatorToken, routes: Iterable[AnyRoute]) -> None:
+    def __init__(self, house: House, operator: OperatorToken) -> None:
         super().__init__("daemon", static_folder=None, template_folder=None)
         self.config["MAX_CONTENT_LENGTH"] = house.settings.server.max_body_bytes
         self.config["BODY_TIMEOUT"] = None  # the connection bounds it, and knows what to do with the socket then
         self._house = house
         self._operator = operator
-        self._maps = {role: route_map(routes, role, house.roles) for role in house.roles}
-        self._plain = {role: plain_routes(routes, role, house.roles) for role in house.roles}
+        self._maps = {role: route_map(house.routes, role, house.roles) for role in house.roles}
+        self._plain = {role: plain_routes(house.routes, role, house.roles) for role in house.roles}
 
     def reload(self, settings: Settings, policy: AddressPolicy) -> None:
         """They hold for the requests that come from now on."""
@@ -148,9 +145,10 @@ def create_app(
     through."""
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
-    event_types = Catalogue(settings.events)
-    house = House(store, settings, policy, metrics, ready, roles, shares, FairReads(store), event_types, RateLimit())
-    return Api(house, operator, tuple(routes))
+    types, rates = Catalogue(settings.events), RateLimit()
+    reads = FairReads(store)
+    house = House(store, settings, policy, metrics, ready, roles, shares, reads, types, rates, tuple(routes))
+    return Api(house, operator)
 
 
 def route_map(routes: Iterable[AnyRoute], role: Role, opened: frozenset[Role]) -> Map:
@@ -174,12 +172,6 @@ def plain_routes(routes: Iterable[AnyRoute], role: Role, opened: frozenset[Role]
         for path in paths_of(route)
         if "{" not in path
     }
-
-
-def paths_of(route: AnyRoute) -> list[str]:
-    """Every path template that a route answers to, its own first."""
-    others = [prefix + route.path.removeprefix("/v1") for prefix in PREFIXES] if route.prefixed else []
-    return [route.path, *others]
 
 
 def _path(request: Request) -> str:
@@ -211,6 +203,6 @@ def _response(reply: Reply, rate: Mapping[str, str]) -> TrioResponse:
     response.headers.setdefault("Cache-Control", "no-store")  # answers hold secrets and other people's affairs
     if not reply.body:
         del response.headers["Content-Type"]
-        if reply.status == 204:
+        if reply.status in (204, 304):
             del response.headers["Content-Length"]  # RFC 9110 §8.6
     return response

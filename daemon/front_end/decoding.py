@@ -43,10 +43,11 @@ _syntax = msgspec.json.Decoder(msgspec.Raw)
 @dataclass(frozen=True)
 class Body(Generic[T]):
     """What a route takes: `decode` makes a T of the bytes or raises Problem. `types` are the type
-    forms for documents: it is one of them."""
+    forms for documents: it is one of them. `required`: no body at all is no T."""
 
     types: tuple[Any, ...]
     decode: Callable[[bytes], T]
+    required: bool = True
 
 
 NO_BODY: Body[None] = Body((), lambda _: None)
@@ -61,7 +62,7 @@ def body_of(kind: type[T]) -> Body[T]:
 def optional_body_of(kind: type[T]) -> Body[T]:
     """As `body_of`; no body at all stands for `{}`."""
     body = body_of(kind)
-    return Body(body.types, lambda raw: body.decode(raw or b"{}"))
+    return Body(body.types, lambda raw: body.decode(raw or b"{}"), required=False)
 
 
 def escape(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemon.front_end.catalogue import KINDS
-from daemon.front_end.problems import CONTENT_TYPE, Document
+from daemon.front_end.problems import CONTENT_TYPE, ProblemDocument
 from daemon.front_end.request_id import HEADER
 from daemon.operations.metrics import MALFORMED
 
@@ -91,7 +91,7 @@ def unseen(refusal: Malformed, seconds: float, request_id: str) -> dict[str, obj
 def answer(status: int, detail: str, request_id: str) -> bytes:
     """A whole response that ends its connection: a problem document, made without the application's help."""
     kind = KINDS["internal"] if status == 500 else KINDS["invalid"]
-    body = msgspec.json.encode(Document(kind.type, kind.title, status, detail))
+    body = msgspec.json.encode(ProblemDocument(kind.type, kind.title, status, detail))
     reason = HTTPStatus(status).phrase
     head = (
         f"HTTP/1.1 {status} {reason}\r\ncontent-type: {CONTENT_TYPE}\r\n"

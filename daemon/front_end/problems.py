@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Struct
 
-from daemon.front_end.catalogue import KINDS
+from daemon.described import described
+from daemon.front_end.catalogue import KINDS, Culprit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,23 +20,15 @@ MOST_ERRORS = 20
 """Culprits that one answer names: it must not grow with what was sent."""
 
 
-class Culprit(Struct, frozen=True, omit_defaults=True):
-    """Where the problem is: a JSON Pointer (RFC 6901) into the request's body, or the name of a query parameter."""
+class ProblemDocument(Struct, frozen=True, omit_defaults=True):
+    """Why a request was declined, and what to change (RFC 9457)."""
 
-    detail: str
-    pointer: str | None = None
-    parameter: str | None = None
-
-
-class Document(Struct, frozen=True, omit_defaults=True):
-    """A problem document. `parts` is for `/readyz` alone: what is not ready, and why."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: tuple[Culprit, ...] = ()
-    parts: dict[str, str] = {}
+    type: Annotated[str, described("The kind of problem: the path of a page about it.", "/problems/invalid")]
+    title: Annotated[str, described("The same in a few words.", "Invalid request")]
+    status: Annotated[int, described("The status of the answer.", 422)]
+    detail: Annotated[str, described("What to change in this request.", "/url: is required; add it")]
+    errors: Annotated[tuple[Culprit, ...], described("Each place that is wrong; at most 20.")] = ()
+    parts: Annotated[dict[str, str], described("Of /readyz alone: what is not ready, and why.", {})] = {}
 
 
 class Problem(Exception):
@@ -57,7 +50,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         if kind.retry_after is not None:
             self.headers.setdefault("Retry-After", str(kind.retry_after))
-        self.document = Document(kind.type, kind.title, kind.status, detail, tuple(errors), dict(parts or {}))
+        self.document = ProblemDocument(kind.type, kind.title, kind.status, detail, tuple(errors), dict(parts or {}))
 
     def body(self) -> bytes:
         return msgspec.json.encode(self.document)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta, Struct
 
+from daemon.described import described
 from daemon.front_end.decoding import sentence
 from daemon.front_end.problems import Culprit, invalid
 from daemon.instants import parse_instant
@@ -23,11 +24,15 @@ Q = TypeVar("Q", bound="NoQuery")
 DEFAULT_LIMIT = 50
 
 Since = Annotated[
-    str, Meta(description="Created then or later: RFC 3339 with a zone.", examples=["2026-01-31T08:00:00Z"])
+    str, described("Created then or later: RFC 3339 with a zone.", "2026-01-31T08:00:00Z", format="date-time")
 ]
-Until = Annotated[str, Meta(description="Created before: RFC 3339 with a zone.", examples=["2026-01-31T09:00:00Z"])]
+Until = Annotated[str, described("Created before: RFC 3339 with a zone.", "2026-01-31T09:00:00Z", format="date-time")]
 
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+
+Limit = Annotated[int, Meta(ge=1, le=200), described("How many at most on this page; 50 unless it is said.", 50)]
+Cursor = Annotated[str, described("The “next” of the page before.")]
+OfTenant = Annotated[str, described("Whose: for the operator's token. A tenant's own may name its own.")]
 
 
 class NoQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -37,20 +42,20 @@ class NoQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
 class Tenanted(NoQuery, frozen=True, kw_only=True):
     """`tenant` names the tenant an operator acts for; a tenant's own token may name its own."""
 
-    tenant: str | None = None
+    tenant: OfTenant | None = None
 
 
 class Page(NoQuery, frozen=True, kw_only=True):
     """`cursor` is the `next` of the page before."""
 
-    limit: Annotated[int, Meta(ge=1, le=200)] | None = None
-    cursor: str | None = None
+    limit: Limit | None = None
+    cursor: Cursor | None = None
 
 
 class TenantedPage(Page, frozen=True, kw_only=True):
     """A list that an operator may ask for one tenant; `tenant` as in `Tenanted`."""
 
-    tenant: str | None = None
+    tenant: OfTenant | None = None
 
 
 class Timed(TenantedPage, frozen=True, kw_only=True):

@@ -6,27 +6,22 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from daemon.described import described
+from daemon.front_end.fields import Moment, RecoveryId
 from daemon.front_end.views import View
 from daemon.instants import rfc3339
 from daemon.model import Recoverable, Recovery, RecoveryStatus
 
-_ID = Annotated[
-    str,
-    Meta(description="The id of a recovery.", examples=["rec_019a062d9b80c3f1a8e55d0b7f21a4d6"]),
-]
-_At = Annotated[
-    str, Meta(description="RFC 3339, UTC, three digits of fraction.", examples=["2025-10-21T10:00:00.000Z"])
-]
 _Given = Annotated[
     str,
-    Meta(description="RFC 3339 with a zone; about when deliveries were created.", examples=["2025-10-21T08:00:00Z"]),
+    described("RFC 3339 with a zone; about when deliveries were created.", "2025-10-21T08:00:00Z", format="date-time"),
 ]
 _Number = Annotated[int, Meta(ge=0)]
 
 
 class NewRecovery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What to redeliver: deliveries created from `since` until before `until` (left out: now) that ended so. `dryRun`:
-    only count them, and change nothing."""
+    """What to redeliver: deliveries created from since until before until (left out: now) that ended so. With dryRun
+    they are only counted, and nothing changes."""
 
     since: _Given
     until: _Given | None = None
@@ -39,19 +34,19 @@ class NewRecovery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
 class RecoveryView(View, frozen=True, kw_only=True):
     """A job that redelivers what did not arrive, each event once, a few at a time."""
 
-    id: _ID
+    id: RecoveryId
     tenant: Annotated[str, Meta(description="Whose; null: all tenants'.", examples=["acme"])] | None
     webhook: Annotated[str, Meta(description="To which; null: all.", examples=["w1X2y3Z4"])] | None
-    since: _At
-    until: _At
-    statuses: tuple[Recoverable, ...]
+    since: Annotated[Moment, described("Of deliveries created then or later.")]
+    until: Annotated[Moment, described("Of deliveries created before.")]
+    statuses: Annotated[tuple[Recoverable, ...], described("Of deliveries that ended so.", ["failed", "interrupted"])]
     status: Annotated[
         RecoveryStatus,
         Meta(description="cancelled: no more is redelivered; what was being sent then is still counted as it ends."),
     ]
     reason: Annotated[str, Meta(description="Why it was cancelled.")] | None
-    created: _At
-    finished: _At | None
+    created: Annotated[Moment, described("When it was asked for.")]
+    finished: Annotated[Moment | None, described("When it ended; null: it goes on.", None)]
     total: (
         Annotated[
             int,
@@ -66,16 +61,16 @@ class RecoveryView(View, frozen=True, kw_only=True):
     ]
     redelivered: Annotated[int, Meta(ge=0, description="New deliveries that were made; they ended as the next say.")]
     waiting: Annotated[int, Meta(ge=0, description="Of these: pending, being sent, or not counted yet.")]
-    succeeded: _Number
-    failed: _Number
-    interrupted: _Number
-    cancelled: _Number
+    succeeded: Annotated[_Number, described("Redeliveries that arrived.")]
+    failed: Annotated[_Number, described("Redeliveries that failed again.")]
+    interrupted: Annotated[_Number, described("Redeliveries that were cut off.")]
+    cancelled: Annotated[_Number, described("Redeliveries that were not begun.")]
 
 
 class RecoveryCount(View, frozen=True, kw_only=True):
     """What a recovery would do if it began now."""
 
-    dry_run: bool = True
+    dry_run: Annotated[bool, described("Always true.")] = True
     examined: Annotated[int, Meta(ge=0, description="How many deliveries it would look at.")]
     skipped: Annotated[int, Meta(ge=0, description="How many of them it would leave alone.")]
     redelivered: Annotated[int, Meta(ge=0, description="How many new deliveries it would make.")]

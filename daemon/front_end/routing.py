@@ -4,6 +4,7 @@ are built from a table of these and from nothing else."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
+    from daemon.front_end.headers import Header
     from daemon.front_end.rate_limit import RateLimit
     from daemon.front_end.shares import FairReads, Shares
     from daemon.model import Tenant
@@ -41,6 +43,9 @@ O_co = TypeVar("O_co", covariant=True)
 B_co = TypeVar("B_co", covariant=True)
 Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
 
+PREFIXES = ("/v1/tenant", "/v1/onboard")
+"""Where the webhook routes answer too, identically (CONTRACT §2)."""
+
 Room = Literal["api", "operators", "observation", "pages"]
 """Which listeners a route answers on, see `answers_on`."""
 
@@ -48,7 +53,7 @@ Room = Literal["api", "operators", "observation", "pages"]
 @dataclass(frozen=True)
 class House:
     """What handlers work with. `reads` are the store's, in the turn of a tenant. `roles` are those of the opened
-    listeners: the settings do not know of systemd's."""
+    listeners: the settings do not know of systemd's. `routes` are all there are."""
 
     store: Persistence
     settings: Settings
@@ -60,6 +65,7 @@ class House:
     reads: FairReads
     event_types: Catalogue
     rates: RateLimit
+    routes: tuple[AnyRoute, ...]
 
     async def execute(self, command: Command[R]) -> R:
         """Raises the command's refusals; cancellation is the store's to answer for."""
@@ -126,10 +132,11 @@ async def nothing(finder: Finder) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Route(Generic[O_co, B_co, Q_co]):
-    """`path` has its variables in braces. `responses` are type forms, the body is one of them (none: no JSON);
-    `query` lists the query's parameters.
+    """`path` has its variables in braces. The handler's docstring is for clients: a summary, then what else they need.
+    `responses` are type forms, the body is one of them (none: no JSON); `query` lists the query's parameters.
     `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
-    `prefixed`: also answers under the compatibility prefixes."""
+    `takes` and `gives` are the headers that its requests and its good answers may have, beside those of all.
+    `media`: of a good answer that is not JSON. `prefixed`: also answers under the compatibility prefixes."""
 
     name: str
     method: str
@@ -142,12 +149,21 @@ class Route(Generic[O_co, B_co, Q_co]):
     responses: tuple[Any, ...] = ()
     status: int = 200
     problems: tuple[str, ...] = ()
+    takes: tuple[Header, ...] = ()
+    gives: tuple[Header, ...] = ()
+    media: str | None = None
     room: Room = "api"
     prefixed: bool = False
 
 
 AnyRoute = Route[Any, Any, Any]
 """For tables, which hold routes of every type."""
+
+
+def paths_of(route: AnyRoute) -> list[str]:
+    """Every path template that a route answers to, its own first."""
+    others = [prefix + route.path.removeprefix("/v1") for prefix in PREFIXES] if route.prefixed else []
+    return [route.path, *others]
 
 
 def answers_on(room: Room, role: Role, opened: frozenset[Role]) -> bool:
@@ -165,6 +181,17 @@ def answers_on(room: Room, role: Role, opened: frozenset[Role]) -> bool:
 def reply(view: Struct, status: int = 200, **headers: str) -> Reply:
     """A JSON answer."""
     return Reply(status, msgspec.json.encode(view), headers)
+
+
+def cached_reply(asked: Headers, body: bytes, content_type: str, **headers: str) -> Reply:
+    """A public document, unless the client has it (RFC 9110 §13.1.2). It may keep it, but asks each time whether it is
+    still so: an upgrade changes it."""
+    etag = f'"{blake2b(body, digest_size=8).hexdigest()}"'
+    common = {"ETag": etag, "Cache-Control": "public, no-cache", **headers}
+    known = (one.strip().removeprefix("W/") for one in asked.get("If-None-Match", "").split(","))
+    if any(one in (etag, "*") for one in known):
+        return Reply(304, headers=common)
+    return Reply(200, body, common, content_type)
 
 
 def problem_reply(problem: Problem) -> Reply:

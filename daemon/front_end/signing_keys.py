@@ -18,7 +18,10 @@ OwnSecret = Annotated[
         description=f"A signing secret of your own instead of a generated one: `whsec_` and the base64 (standard "
         f"alphabet, padded) of {SHORTEST_KEY} to {LONGEST_KEY} random bytes. null stands for left out.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
-        extra_json_schema={"pattern": "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"},
+        extra_json_schema={
+            "pattern": "^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{4}|([A-Za-z0-9+/]{4})?[A-Za-z0-9+/][AQgw]==|"
+            "[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+        },
     ),
 ]
 

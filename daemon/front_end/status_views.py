@@ -2,74 +2,78 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from daemon.described import described
+from daemon.front_end.fields import Moment, TenantName, WebhookId
 from daemon.front_end.views import View
 from daemon.model import ErrorCode
 
 
 class Waiting(View, frozen=True):
-    """Pending deliveries of active tenants; `oldest_age` in seconds, null when none waits."""
+    """Pending deliveries of active tenants."""
 
-    deliveries: int
-    oldest_age: float | None
+    deliveries: Annotated[int, described("How many wait.", 12)]
+    oldest_age: Annotated[float | None, described("Seconds that the oldest has waited; null when none waits.", 0.4)]
 
 
 class FailingWebhook(View, frozen=True):
-    """`failed`: attempts in the last hour; `margin`: how many more there may have been, of very many webhooks."""
+    """A webhook whose attempts failed in the last hour."""
 
-    id: str
-    tenant: str
-    failed: int
-    margin: int
-    last_error: ErrorCode
+    id: WebhookId
+    tenant: TenantName
+    failed: Annotated[int, described("Attempts that failed.", 7)]
+    margin: Annotated[int, described("By how many that may be too high, when very many webhooks fail.", 0)]
+    last_error: Annotated[ErrorCode, described("Why the latest failed.", "connect_refused")]
 
 
 class LastHour(View, frozen=True):
-    """Deliveries that ended since then: an hour ago, or less when the daemon was started since (`whole` is false)."""
+    """Deliveries that ended in the last hour."""
 
-    since: str
-    whole: bool
-    succeeded: int
-    failed: int
-    interrupted: int
-    cancelled: int
-    errors: dict[str, int]
-    worst_webhooks: list[FailingWebhook]
+    since: Annotated[Moment, described("From when on they are counted.")]
+    whole: Annotated[bool, described("False: the daemon was started since, and the hour is shorter.", True)]
+    succeeded: Annotated[int, described("Answered with 200 to 299.", 1432)]
+    failed: Annotated[int, described("Anything else that happened.", 7)]
+    interrupted: Annotated[int, described("Cut off by a stop or a crash: they may have arrived.", 0)]
+    cancelled: Annotated[int, described("Not begun, because the webhook was deactivated.", 0)]
+    errors: Annotated[dict[str, int], described("How many failed in which way.", {"connect_refused": 7})]
+    worst_webhooks: Annotated[list[FailingWebhook], described("Those with the most failures, the worst first.")]
 
 
 class Database(View, frozen=True):
-    """Bytes; `wal` is the write-ahead log beside it."""
+    """The size of the database."""
 
-    size: int
-    wal: int
+    size: Annotated[int, described("Bytes of the file.", 8_388_608)]
+    wal: Annotated[int, described("Bytes of the write-ahead log beside it.", 1_048_576)]
 
 
 class Disk(View, frozen=True):
-    """Bytes; below `least` (storage.min_free_bytes) nothing is accepted. `free` is null if nobody knows."""
+    """The disk that the database is on."""
 
-    free: int | None
-    least: int
+    free: Annotated[int | None, described("Bytes that are free; null if nobody knows.", 52_428_800_000)]
+    least: Annotated[int, described("storage.min_free_bytes: with less free nothing is accepted.", 67_108_864)]
 
 
 class Retention(View, frozen=True):
-    """`days` (storage.retention_days) and `max_bytes` (storage.max_bytes): what is older, or more, is deleted; null:
-    nothing is for that. `oldest`: since when the oldest event is there; null: there is none. `paused`: why nothing is
-    deleted by age just now, null if it is."""
+    """How long events are kept."""
 
-    days: float | None
-    max_bytes: int | None
-    oldest: str | None
-    paused: str | None
+    days: Annotated[float | None, described("storage.retention_days; null: nothing is deleted for its age.", 30)]
+    max_bytes: Annotated[int | None, described("storage.max_bytes; null: nothing is deleted for its size.", None)]
+    oldest: Annotated[Moment | None, described("When the oldest event there is was accepted; null: there is none.")]
+    paused: Annotated[str | None, described("Why nothing is deleted by age just now; null: it is.", None)]
 
 
 class StatusView(View, frozen=True):
-    """`unready`: by part, why nothing can be accepted just now; empty when all is well. `uptime` in seconds."""
+    """How the daemon is doing."""
 
-    version: str
-    started: str
-    uptime: float
-    unready: dict[str, str]
+    version: Annotated[str, described("What is running.", "0.1.0")]
+    started: Annotated[Moment, described("When it was started.")]
+    uptime: Annotated[float, described("Seconds since then.", 86_400.5)]
+    unready: Annotated[
+        dict[str, str], described("By part, why nothing can be accepted just now; empty when all is well.", {})
+    ]
     waiting: Waiting
-    in_flight: int
+    in_flight: Annotated[int, described("Attempts under way.", 3)]
     last_hour: LastHour
     database: Database
     disk: Disk

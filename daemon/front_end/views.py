@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
+from daemon.described import described
+from daemon.front_end.fields import (
+    DeliveryId,
+    EventId,
+    EventName,
+    Moment,
+    Second,
+    TenantName,
+    TokenId,
+    WebhookId,
+)
 from daemon.instants import rfc3339
 from daemon.model import (
     Delivery,
@@ -30,54 +41,62 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+Trace = Annotated[
+    str | None,
+    described("The trace it was published in.", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+]
+Flag = Annotated[bool, described("", True)]
+Url = Annotated[str, described("Where it sends to.", "https://yourapp.example/webhooks", format="uri")]
+
 
 class View(Struct, frozen=True, rename="camel"):
     """A JSON object of an answer: camelCase, nulls present."""
 
 
 class Listing(View, Generic[V], frozen=True):
-    """One page; `next` is the cursor of the next, null on the last."""
+    """One page of a list, newest first."""
 
-    data: list[V]
-    next: str | None
+    data: Annotated[list[V], described("What is on this page.")]
+    next: Annotated[str | None, described("The cursor of the next page; null on the last.", None)]
 
 
 class WebhookView(View, frozen=True):
-    """CONTRACT §2; times to the second."""
+    """A registered URL and the events it wants."""
 
-    id: str
-    url: str
-    name: str | None
-    events: tuple[str, ...]
-    active: bool
-    created: str
-    updated: str
-    last_delivered: str | None
-    delivery_attempts: int
-    last_delivery: LastDelivery | None
+    id: WebhookId
+    url: Annotated[Url, described("Where its events are sent.")]
+    name: Annotated[str | None, described("A name for people.", "Production")]
+    events: Annotated[tuple[str, ...], described("The event types it wants.", ["onboard.session.completed"])]
+    active: Annotated[Flag, described("False: nothing is sent to it. A deleted webhook is inactive.")]
+    created: Annotated[Second, described("When it was registered.")]
+    updated: Annotated[Second, described("When it was last changed.")]
+    last_delivered: Annotated[Second | None, described("When a delivery last succeeded.", "2025-10-21T11:00:01Z")]
+    delivery_attempts: Annotated[int, described("How many attempts failed so far; a success does not lower it.", 0)]
+    last_delivery: Annotated[LastDelivery | None, described("The latest attempt, good or bad.")]
     headers: Annotated[
         dict[str, str],
-        Meta(
-            description="Sent with each delivery beside ours. The values are secrets and are shown as ***.",
-            examples=[{"authorization": "***"}],
+        described(
+            "Sent with each delivery beside ours. The values are secrets and are shown as ***.",
+            {"authorization": "***"},
         ),
     ]
-    timeout: Annotated[
-        float | None, Meta(description="Seconds that one attempt may take; null: delivery.timeout.", examples=[5.0])
-    ]
+    timeout: Annotated[float | None, described("Seconds that one attempt may take; null: delivery.timeout.", 5.0)]
     max_concurrent: Annotated[
         int | None,
-        Meta(
-            description="Attempts at a time; 1: in the order of acceptance. null: delivery.max_concurrent_per_webhook.",
-            examples=[1],
-        ),
+        described("Attempts at a time; 1: in the order of acceptance. null: delivery.max_concurrent_per_webhook.", 1),
     ]
 
 
 class CreatedWebhook(WebhookView, frozen=True):
-    """The answer to a registration alone shows the secret beside the rest."""
+    """A webhook just registered, with its secret beside the rest."""
 
-    secret: str
+    secret: Annotated[
+        str,
+        described(
+            "Signs its deliveries (Standard Webhooks): whsec_ and base64.",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+        ),
+    ]
 
     def __repr__(self) -> str:
         return f"CreatedWebhook({self.id!r})"
@@ -86,7 +105,7 @@ class CreatedWebhook(WebhookView, frozen=True):
 class PreviousSecret(View, frozen=True):
     """A secret that was replaced and still signs."""
 
-    created: str
+    created: Annotated[Second, described("Since when it was in force.")]
     expires: Annotated[str, Meta(description="When it stops signing.")]
 
 
@@ -108,87 +127,112 @@ class SigningSecretView(View, frozen=True):
 
 
 class DeliveryView(View, frozen=True, kw_only=True):
-    """CONTRACT §4. Lists leave out what the receiver answered (`response_headers`, `response_body`)."""
+    """One attempt, made or to be made, to bring one event to one webhook. Lists leave out what the receiver answered:
+    responseHeaders and responseBody."""
 
-    id: str
-    event: str
-    event_type: str
-    webhook: str
-    url: str
-    status: Status
-    status_code: int | None
-    error: ErrorCode | None
-    error_detail: str | None
-    created: str
-    started: str | None
-    finished: str | None
-    timings: Timings
-    remote_address: str | None
-    reused_connection: bool
-    response_headers: dict[str, str] | UnsetType | None = UNSET
-    response_body: str | UnsetType | None = UNSET
-    response_body_truncated: bool
-    redelivery_of: str | None
+    id: DeliveryId
+    event: EventId
+    event_type: EventName
+    webhook: WebhookId
+    url: Annotated[Url, described("Where it was or will be sent.")]
+    status: Annotated[
+        Status, described("pending, sending, then how it ended; interrupted may or may not have arrived.", "failed")
+    ]
+    status_code: Annotated[int | None, described("What the receiver answered; null without an answer.", 500)]
+    error: Annotated[ErrorCode | None, described("Why it failed; null unless it did.", "http_status")]
+    error_detail: Annotated[
+        str | None, described("The same as a sentence.", "The receiver answered 500 Internal Server Error.")
+    ]
+    created: Annotated[Moment, described("When it was accepted.")]
+    started: Annotated[Moment | None, described("When the attempt began.", "2025-10-21T10:00:00.012Z")]
+    finished: Annotated[Moment | None, described("When it ended.", "2025-10-21T10:00:00.033Z")]
+    timings: Annotated[Timings, described("How long each phase took.")]
+    remote_address: Annotated[str | None, described("The address and port connected to.", "203.0.113.7:443")]
+    reused_connection: Annotated[bool, described("Sent over a connection that was kept open.", False)]
+    response_headers: Annotated[
+        dict[str, str] | UnsetType | None,
+        described("What the receiver answered: names in lower case, repeats joined.", {"content-type": "text/plain"}),
+    ] = UNSET
+    response_body: Annotated[
+        str | UnsetType | None, described("The beginning of the answer's body, as text.", "no such order")
+    ] = UNSET
+    response_body_truncated: Annotated[bool, described("The body was longer than what is kept.", False)]
+    redelivery_of: Annotated[
+        str | None, described("The delivery that somebody asked to repeat; null: none.", None, pattern="^dlv_")
+    ]
 
 
 class PublishedView(View, frozen=True):
-    """CONTRACT §5: what a publisher is told of one event."""
+    """What became of one published event: it and its deliveries are on disk."""
 
-    id: str
-    event: str
-    created: str
-    deliveries: int
-    duplicate: bool
+    id: EventId
+    event: EventName
+    created: Annotated[Moment, described("When it was accepted.")]
+    deliveries: Annotated[int, described("How many webhooks it goes to.", 2)]
+    duplicate: Annotated[
+        bool, described("True: this idempotency key was used before; this is the first result again.", False)
+    ]
 
 
 class PublishedBatch(View, frozen=True):
-    """In the order of the request."""
+    """What became of a batch, all of it."""
 
-    data: list[PublishedView]
+    data: Annotated[list[PublishedView], described("One for each event, in the order of the request.")]
 
 
 class EventView(View, frozen=True):
-    """An event, its payload exactly as receivers get it, and its deliveries, newest first."""
+    """An event, its payload exactly as receivers get it, and its deliveries."""
 
-    id: str
-    event: str
-    created: str
-    idempotency_key: str | None
-    payload: Raw
-    deliveries: list[DeliveryView]
-    traceparent: str | None
+    id: EventId
+    event: EventName
+    created: Annotated[Moment, described("When it was accepted.")]
+    idempotency_key: Annotated[str | None, described("The key it was published with.", "order-4711")]
+    payload: Annotated[
+        Raw,
+        described(
+            "The body that receivers are sent, byte for byte.",
+            {"Event": "webhook.ping", "Timestamp": "2025-10-21T10:00:00Z", "Webhook": {"Id": "w1X2y3Z4", "Name": None}},
+            type="object",
+        ),
+    ]
+    deliveries: Annotated[list[DeliveryView], described("Its deliveries, newest first.")]
+    traceparent: Trace
 
 
 class EventSummaryView(View, frozen=True):
-    """An event as a list shows it; `deliveries` is how many it made when it was accepted."""
+    """An event as a list shows it."""
 
-    id: str
-    event: str
-    created: str
-    idempotency_key: str | None
-    deliveries: int
-    traceparent: str | None
+    id: EventId
+    event: EventName
+    created: Annotated[Moment, described("When it was accepted.")]
+    idempotency_key: Annotated[str | None, described("The key it was published with.", "order-4711")]
+    deliveries: Annotated[int, described("How many deliveries it made when it was accepted.", 2)]
+    traceparent: Trace
 
 
 class TenantView(View, frozen=True):
-    id: str
-    name: str | None
-    active: bool
-    created: str
+    """An isolated customer."""
+
+    id: TenantName
+    name: Annotated[str | None, described("A name for people.", "Acme Ltd")]
+    active: Annotated[Flag, described("False: its tokens are refused and its deliveries wait.")]
+    created: Annotated[Moment, described("When it was made.")]
 
 
 class TokenView(View, frozen=True):
-    id: str
-    name: str | None
-    permissions: tuple[Permission, ...]
-    created: str
-    expires: str | None
+    """An API credential of a tenant, without its text."""
+
+    id: TokenId
+    name: Annotated[str | None, described("A name for people.", "billing")]
+    permissions: Annotated[tuple[Permission, ...], described("What it may do.", ["publish_events"])]
+    created: Annotated[Moment, described("When it was made.")]
+    expires: Annotated[Moment | None, described("When it ends; null: never.", None)]
 
 
 class CreatedToken(TokenView, frozen=True):
-    """The answer to making a token alone shows its text."""
+    """A token just made: its text is shown this once."""
 
-    token: str
+    token: Annotated[str, described("Send it as Authorization: Bearer <token>.", "tw_PbD3mG0uU5p4kJ9sVx2cYq8nRz7tHw1e")]
 
     def __repr__(self) -> str:
         return f"CreatedToken({self.id!r})"

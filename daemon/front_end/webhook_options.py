@@ -9,7 +9,7 @@ from msgspec import Meta, UnsetType
 
 from daemon.front_end.decoding import escape
 from daemon.front_end.problems import MOST_ERRORS, Culprit
-from daemon.static_headers import HIDDEN, MOST, MOST_BYTES, faults, reserved_names
+from daemon.static_headers import HIDDEN, MOST, MOST_BYTES, NAME, VALUE, faults, reserved_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,11 @@ Headers = Annotated[
         f"each delivery beside ours. The values are secrets: they are shown as {HIDDEN}, and {HIDDEN} keeps the stored "
         f"one. Reserved are {reserved_names()}.",
         examples=[{"authorization": "Bearer s3cret"}],
+        extra_json_schema={
+            "maxProperties": MOST,
+            "propertyNames": {"pattern": f"^{NAME}$"},
+            "additionalProperties": {"type": "string", "pattern": f"^{VALUE}$"},
+        },
     ),
 ]
 Timeout = Annotated[

@@ -89,6 +89,7 @@ class Metrics:
             registry=registry,
         )
         self._look: Callable[[], None] = lambda: None
+        self._described: list[tuple[str, str, str]] | None = None
         self._scrapes = trio.CapacityLimiter(1)
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         build = Info(p + "build", "What is running.", registry=registry)
@@ -147,6 +148,15 @@ class Metrics:
         self._registry.register(gauges)
         self._look = gauges.look
         self.sources = sources
+
+    async def described(self) -> list[tuple[str, str, str]]:
+        """Name, type and meaning of each metric: read once, they stay the same."""
+        if self._described is None:
+            lines = (await self.scrape()).decode().splitlines()
+            types = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# TYPE "))
+            helps = (line.split(" ", 3)[2:] for line in lines if line.startswith("# HELP "))
+            self._described = [(name, types[name], meaning) for name, meaning in helps]
+        return self._described
 
     async def scrape(self) -> bytes:
         """All of it in the text format 0.0.4 (`CONTENT_TYPE`), written in a thread: with labels for many tenants, or

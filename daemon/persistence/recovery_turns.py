@@ -30,6 +30,8 @@ _SHORT_OF_SPACE = 1.0
 Lane = tuple[int, int]
 """A recovery and a webhook, by seq; webhook 0: its webhooks are being found."""
 
+_EVENTS = {"running": "recovery.started", "completed": "recovery.completed", "cancelled": "recovery.cancelled"}
+
 log = get_logger()
 
 
@@ -84,9 +86,9 @@ class RecoveryTurns:
         for turn in changes.turns:
             self._took(turn, now)
         for recovery in changes.started:
-            _tell("recovery.started", recovery, registry)
+            _tell(_EVENTS["running"], recovery, registry)
         for recovery in changes.ended:
-            _tell(f"recovery.{recovery.status}", recovery, registry)
+            _tell(_EVENTS[recovery.status], recovery, registry)
             for webhook in self._webhooks.get(recovery.seq, ()):
                 self._put((recovery.seq, webhook), now)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 import pytest
 
-from daemon.front_end.app import paths_of, route_map
+from daemon.front_end.app import route_map
 from daemon.front_end.capacity import Role
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.routes import ROUTES
-from daemon.front_end.routing import Room, answers_on
+from daemon.front_end.routing import Room, answers_on, paths_of
 from daemon.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ def test_a_path_that_no_listener_of_this_kind_has_is_unknown_there_by_any_method
         "/metrics",
         "/problems",
         "/problems/<slug>",
+        "/docs",
+        "/docs/metrics",
+        "/docs/log",
+        "/openapi.json",
     }
     assert not any(rule.rule.startswith("/v1/tenants") for rule in known["main"].iter_rules())
     assert any(rule.rule.startswith("/v1/tenants") for rule in known["admin"].iter_rules())

@@ -1,12 +1,12 @@
-"""CONTRACT §4: deliveries, of one webhook or of all, and redelivery."""
+"""Deliveries: one attempt each, of one webhook or of all; and redelivery."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta
-
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.headers import LOCATION
 from daemon.front_end.query import NoQuery, Timed, instant
 from daemon.front_end.routes.webhooks import find_webhook
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from daemon.model import Delivery, Webhook
 
 
-InStatus = Annotated[Status, Meta(description="Only in this status.")]
-WithError = Annotated[ErrorCode, Meta(description="Only those that failed in this way.")]
-OfType = Annotated[str, Meta(description="Only of this event type.")]
+InStatus = Annotated[Status, described("Only in this status.", "failed")]
+WithError = Annotated[ErrorCode, described("Only those that failed in this way.", "http_status")]
+OfType = Annotated[str, described("Only of this event type.", "onboard.session.completed")]
 
 
 class DeliveriesQuery(Timed, frozen=True, kw_only=True):
@@ -37,18 +37,26 @@ async def find_delivery(finder: Finder) -> Delivery:
 
 
 async def listing(call: Call[None, None, DeliveriesQuery]) -> Reply:
+    """List deliveries of all webhooks.
+
+    An operator without tenant: those of all tenants."""
     return await _list(call, None)
 
 
 async def listing_of_webhook(call: Call[Webhook, None, DeliveriesQuery]) -> Reply:
+    """List the deliveries of a webhook."""
     return await _list(call, call.object)
 
 
 async def get(call: Call[Delivery, None, NoQuery]) -> Reply:
+    """Read a delivery, with what the receiver answered."""
     return reply(delivery_view(call.object, whole=True))
 
 
 async def redeliver(call: Call[Delivery, None, NoQuery]) -> Reply:
+    """Deliver an event again.
+
+    A new delivery of the same event to the same webhook, with the same webhook-id and a new timestamp."""
     delivery = await call.house.execute(Redeliver(call.owner, call.object.id))
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
@@ -118,5 +126,6 @@ ROUTES = (
         status=202,
         responses=(DeliveryView,),
         problems=("not-finished", "webhook-inactive", "tenant-inactive", "backlog-full"),
+        gives=(LOCATION,),
     ),
 )

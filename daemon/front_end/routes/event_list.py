@@ -28,6 +28,9 @@ class EventsQuery(Timed, frozen=True, kw_only=True):
 
 
 async def listing(call: Call[None, None, EventsQuery]) -> Reply:
+    """List events.
+
+    An operator without tenant: those of all tenants."""
     query = call.query
     if query.idempotency_key is not None:
         call.required_tenant()  # a key is one of its tenant's

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Raw
 
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.fields import EventTypeName
 from daemon.front_end.query import NoQuery
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing, reply
 from daemon.front_end.views import Listing, View
@@ -14,26 +16,33 @@ from daemon.front_end.views import Listing, View
 if TYPE_CHECKING:
     from daemon.event_types.kinds import Description
 
-_OBJECT = {"type": ["object", "null"]}
+
+def _object(description: str, example: object) -> Meta:
+    return described(description, example, type=["object", "null"])
 
 
 class EventTypeView(View, frozen=True):
-    """An event type. `subject` is the member of the payload that says what the event is about, `field` the same member
-    of an event as it is published, `schema` the JSON Schema (draft 2020-12) of what is published there."""
+    """An event type: what can be published, and what receivers get of it."""
 
-    name: Annotated[str, Meta(description="What events and webhooks call it.", examples=["payment.completed"])]
-    description: str
+    name: Annotated[EventTypeName, described("What events and webhooks call it.", "payment.completed")]
+    description: Annotated[str, described("When it happens.", "A payment has been completed.")]
     subscribable: Annotated[
-        bool, Meta(description="Whether it may be published and named by webhooks; `webhook.ping` may not.")
+        bool, described("Whether it may be published and named by webhooks; webhook.ping may not.", True)
     ]
-    subject: Annotated[str, Meta(examples=["Payment"])]
-    field: Annotated[str | None, Meta(examples=["payment"])]
-    schema: Annotated[Raw | None, Meta(extra_json_schema=_OBJECT)]
+    subject: Annotated[str, described("The member of the payload that says what the event is about.", "Payment")]
+    field: Annotated[str | None, described("The same member of an event as it is published.", "payment")]
+    schema: Annotated[
+        Raw | None, _object("The JSON Schema (draft 2020-12) of what is published there.", {"type": "object"})
+    ]
     published_example: Annotated[
-        Raw | None, Meta(description="An event as POST /v1/events takes it.", extra_json_schema=_OBJECT)
+        Raw | None, _object("An event as POST /v1/events takes it.", {"event": "payment.completed", "payment": {}})
     ]
     delivered_example: Annotated[
-        Raw | None, Meta(description="The body that receivers get of it.", extra_json_schema=_OBJECT)
+        Raw | None,
+        _object(
+            "The body that receivers get of it.",
+            {"Event": "payment.completed", "Timestamp": "2025-10-21T11:00:00Z", "Payment": {}},
+        ),
     ]
 
 
@@ -43,11 +52,14 @@ async def find_event_type(finder: Finder) -> Description:
 
 
 async def listing(call: Call[None, None, NoQuery]) -> Reply:
-    """All of them: the configuration bounds how many there are."""
+    """List event types.
+
+    All of them, those of the configuration too."""
     return reply(Listing([_view(one) for one in call.house.event_types.descriptions()], None))
 
 
 async def get(call: Call[Description, None, NoQuery]) -> Reply:
+    """Read an event type."""
     return reply(_view(call.object))
 
 

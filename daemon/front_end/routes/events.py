@@ -1,17 +1,19 @@
-"""CONTRACT §5: publishing, one event or a batch, and looking at one."""
+"""Events: published, one or a batch, and looked at."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import trio
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
+from daemon.described import described
 from daemon.events import Envelope, PublishedEvent
 from daemon.front_end.decoding import NO_BODY, Body, decode, escape
+from daemon.front_end.headers import IDEMPOTENCY_KEY, TRACEPARENT
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, at_pointer, invalid
 from daemon.front_end.query import NoQuery, Tenanted
 from daemon.front_end.routing import (
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from daemon.event_types.kinds import EventType
     from daemon.model import Event
 
-KEY_HEADER = "Idempotency-Key"
+KEY_HEADER = IDEMPOTENCY_KEY.name
 _KEY = re.compile("[!-~]{1,255}")
 _LIKELY_BATCH = re.compile(rb'\s*\{\s*"events"')
 _LIKELY_NAME = re.compile(rb'\s*\{\s*"event"\s*:\s*"([a-z0-9._-]+)"')
@@ -51,9 +53,11 @@ _LONG = 1024
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """`events`: 1 to limits.batch_events of them, each of any type (GET /v1/event-types)."""
+    """Events of any type to be published together: all of them are stored, or none."""
 
-    events: list[PublishedEvent]
+    events: Annotated[
+        list[PublishedEvent], Meta(min_length=1, max_length=1000), described("1 to limits.batch_events of them.")
+    ]
 
 
 class _Peek(Struct, frozen=True):
@@ -109,6 +113,10 @@ async def find_event(finder: Finder) -> Event:
 
 
 async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
+    """Publish an event, or a batch of them.
+
+    202 means that the event and one delivery for each webhook that wants it are on disk. The same idempotency key
+    again answers the first result and delivers nothing twice. An operator's token says whose each event is."""
     submission = call.body
     events = _with_key(submission, await _understood(call), combined(call.headers, KEY_HEADER))
     tenants = [_tenant(call, one.event, submission.pointer(index)) for index, one in enumerate(events)]
@@ -133,6 +141,7 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
 
 
 async def get(call: Call[Event, None, NoQuery]) -> Reply:
+    """Read an event, its payload and its deliveries."""
     deliveries = await call.house.reads.read(call.owner, queries.event_deliveries, call.object.seq)
     return reply(event_view(call.object, deliveries))
 
@@ -246,6 +255,7 @@ ROUTES = (
         handler=publish,
         status=202,
         responses=(PublishedView, PublishedBatch),
+        takes=(IDEMPOTENCY_KEY, TRACEPARENT),
         problems=("tenant-required", "tenant-inactive", "idempotency-conflict", "fan-out-too-large", "backlog-full"),
     ),
     Route(

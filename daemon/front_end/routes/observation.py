@@ -1,9 +1,12 @@
-"""CONTRACT §6: is it alive, is it ready, how is it doing."""
+"""Is the daemon alive, is it ready, and its metrics."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from msgspec import Struct
 
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
 from daemon.front_end.problems import Problem
 from daemon.front_end.query import NoQuery
@@ -12,14 +15,20 @@ from daemon.operations.metrics import CONTENT_TYPE
 
 
 class State(Struct, frozen=True):
-    status: str
+    """All is well."""
+
+    status: Annotated[str, described("alive or ready.", "ready")]
 
 
 async def alive(call: Call[None, None, NoQuery]) -> Reply:
+    """Ask whether the daemon is alive."""
     return reply(State("alive"))
 
 
 async def ready(call: Call[None, None, NoQuery]) -> Reply:
+    """Ask whether the daemon can accept events.
+
+    503 says which part cannot, and why."""
     reasons = call.house.ready.reasons()
     if not reasons:
         return reply(State("ready"))
@@ -29,6 +38,9 @@ async def ready(call: Call[None, None, NoQuery]) -> Reply:
 
 
 async def metrics(call: Call[None, None, NoQuery]) -> Reply:
+    """Read the metrics, in Prometheus' text format.
+
+    On server.observe_bind no token is needed."""
     return Reply(200, await call.house.metrics.scrape(), content_type=CONTENT_TYPE)
 
 
@@ -67,6 +79,7 @@ ROUTES = (
         body=NO_BODY,
         query=NoQuery,
         handler=metrics,
+        media="text/plain",
         room="observation",
     ),
 )

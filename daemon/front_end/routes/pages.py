@@ -1,26 +1,28 @@
-"""What each problem type means, as a page at the URI that its documents name."""
+"""The API's own documents, for programs (OpenAPI) and for people."""
 
 from __future__ import annotations
 
-from html import escape
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.docs.api import api_page
+from daemon.front_end.docs.markup import SECURITY_POLICY
+from daemon.front_end.docs.operators import log_page, metrics_page
+from daemon.front_end.docs.problems import index_page, problem_page
+from daemon.front_end.headers import CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH
+from daemon.front_end.openapi import document
+from daemon.front_end.openapi.operations import words_of
+from daemon.front_end.openapi.problems import slugs_of
 from daemon.front_end.query import NoQuery
-from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing
+from daemon.front_end.routing import AnyRoute, Call, Finder, Reply, Route, cached_reply, found, nothing
 
 if TYPE_CHECKING:
+    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.catalogue import Kind
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "public, max-age=3600",
-}
-_STYLE = (
-    "body{font:1rem/1.6 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}"
-    "code{font-size:.95em}h1{line-height:1.2}h2{font-size:1.1rem}"
-)
+_MEDIA = "text/html; charset=utf-8"
 
 
 async def find_kind(finder: Finder) -> Kind:
@@ -28,34 +30,62 @@ async def find_kind(finder: Finder) -> Kind:
     return found(KINDS.get(finder.path["slug"]))
 
 
-async def index(call: Call[None, None, NoQuery]) -> Reply:
-    items = "".join(
-        f'<li><a href="{kind.type}"><code>{kind.slug}</code></a> {kind.status} · {escape(kind.title)}</li>'
-        for kind in KINDS.values()
-    )
-    return _page("Problems", f"<p>Every error of this API is one of these.</p><ul>{items}</ul>")
+async def problems(call: Call[None, None, NoQuery]) -> Reply:
+    """Read which problems there are, as a page."""
+    return _page(call, index_page())
 
 
-async def page(call: Call[Kind, None, NoQuery]) -> Reply:
+async def problem(call: Call[Kind, None, NoQuery]) -> Reply:
+    """Read what a problem means and what to change, as a page."""
     kind = call.object
-    retry = "" if kind.retry_after is None else "<p>The answer has the header <code>Retry-After</code>, in seconds.</p>"
-    return _page(
-        kind.title,
-        f"<p><code>{kind.slug}</code> · HTTP {kind.status}</p><h2>What it means</h2><p>{escape(kind.meaning)}</p>"
-        f'<h2>What to change</h2><p>{escape(kind.remedy)}</p>{retry}<p><a href="/problems">All problems</a></p>',
-    )
+    answering = [route for route in call.house.routes if kind.slug in slugs_of(route)]
+    return _page(call, problem_page(kind, [(route.name, words_of(route)[0]) for route in answering]))
 
 
-def _page(title: str, content: str) -> Reply:
-    html = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Tenant Webhooks</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body><h1>{escape(title)}</h1>{content}</body></html>"
-    )
-    return Reply(200, html.encode(), _HEADERS, "text/html; charset=utf-8")
+async def openapi(call: Call[None, None, NoQuery]) -> Reply:
+    """Read this document: the API in OpenAPI 3.1."""
+    return cached_reply(call.headers, document(call.house.routes, call.house.event_types).text, "application/json")
+
+
+async def api(call: Call[None, None, NoQuery]) -> Reply:
+    """Read what this document says, as a page."""
+    return _page(call, _api(call.house.routes, call.house.event_types))
+
+
+async def metrics(call: Call[None, None, NoQuery]) -> Reply:
+    """Read which metrics there are, as a page."""
+    return _page(call, metrics_page(await call.house.metrics.described()))
+
+
+async def log(call: Call[None, None, NoQuery]) -> Reply:
+    """Read which events the log has, as a page."""
+    return _page(call, log_page())
+
+
+@lru_cache(2)
+def _api(routes: tuple[AnyRoute, ...], event_types: Catalogue) -> bytes:
+    return api_page(document(routes, event_types).content)
+
+
+def _page(call: Call[object, None, NoQuery], html: bytes) -> Reply:
+    return cached_reply(call.headers, html, _MEDIA, **{"Content-Security-Policy": SECURITY_POLICY})
 
 
 ROUTES = (
+    Route(
+        name="getOpenApi",
+        method="GET",
+        path="/openapi.json",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=openapi,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG,),
+        media="application/json",
+        room="pages",
+    ),
     Route(
         name="listProblems",
         method="GET",
@@ -64,7 +94,10 @@ ROUTES = (
         find=nothing,
         body=NO_BODY,
         query=NoQuery,
-        handler=index,
+        handler=problems,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG, CONTENT_SECURITY_POLICY),
+        media="text/html",
         room="pages",
     ),
     Route(
@@ -75,7 +108,52 @@ ROUTES = (
         find=find_kind,
         body=NO_BODY,
         query=NoQuery,
-        handler=page,
+        handler=problem,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG, CONTENT_SECURITY_POLICY),
+        media="text/html",
+        room="pages",
+    ),
+    Route(
+        name="getDocs",
+        method="GET",
+        path="/docs",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=api,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG, CONTENT_SECURITY_POLICY),
+        media="text/html",
+        room="pages",
+    ),
+    Route(
+        name="getDocsOfMetrics",
+        method="GET",
+        path="/docs/metrics",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=metrics,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG, CONTENT_SECURITY_POLICY),
+        media="text/html",
+        room="pages",
+    ),
+    Route(
+        name="getDocsOfLog",
+        method="GET",
+        path="/docs/log",
+        access="open",
+        find=nothing,
+        body=NO_BODY,
+        query=NoQuery,
+        handler=log,
+        takes=(IF_NONE_MATCH,),
+        gives=(ETAG, CONTENT_SECURITY_POLICY),
+        media="text/html",
         room="pages",
     ),
 )

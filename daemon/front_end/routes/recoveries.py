@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.headers import LOCATION_IF_MADE
 from daemon.front_end.problems import at_pointer
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.recovery_views import NewRecovery, RecoveryCount, RecoveryView, recovery_view
@@ -31,19 +32,25 @@ async def find_recovery(finder: Finder) -> Recovery:
 
 
 async def recover_webhook(call: Call[Webhook, NewRecovery, NoQuery]) -> Reply:
-    """Redeliver what did not reach this webhook. Answers at once; the job goes on by itself, and survives restarts."""
+    """Redeliver what did not reach a webhook.
+
+    Answers at once; the job goes on by itself, and survives restarts."""
     if not call.object.active:
         raise WebhookInactive('The webhook is not active. Set "active" to true first.')
     return await _recover(call, call.object)
 
 
 async def recover_all(call: Call[None, NewRecovery, Tenanted]) -> Reply:
-    """Redeliver what did not reach the tenant's active webhooks; with the operator's token and no tenant, anybody's."""
+    """Redeliver what did not reach any webhook.
+
+    Any active one of the tenant; with the operator's token and no tenant, of all."""
     return await _recover(call, None)
 
 
 async def listing(call: Call[None, None, TenantedPage]) -> Reply:
-    """Recoveries, newest first: those under way, and those that have ended for as long as older deliveries are kept."""
+    """List recoveries.
+
+    Those under way, and those that have ended for as long as older deliveries are kept."""
     limit = limit_of(call.query)
     scope = f"recoveries {call.owner}"
     rows = await call.house.reads.read(
@@ -54,12 +61,14 @@ async def listing(call: Call[None, None, TenantedPage]) -> Reply:
 
 
 async def get(call: Call[Recovery, None, NoQuery]) -> Reply:
-    """One recovery: how far it has come, and how its redeliveries ended."""
+    """Read how far a recovery has come."""
     return reply(_view(call.house, call.object))
 
 
 async def cancel(call: Call[Recovery, None, NoQuery]) -> Reply:
-    """Redeliver no more: what waits is cancelled, what is being sent ends. One that has ended stays as it is."""
+    """Cancel a recovery.
+
+    What waits is cancelled, what is being sent ends. One that has ended stays as it is."""
     return reply(_view(call.house, await call.house.execute(CancelRecovery(call.owner, call.object.id))))
 
 
@@ -113,6 +122,7 @@ ROUTES = (
         handler=recover_webhook,
         status=202,
         responses=(RecoveryView, RecoveryCount),
+        gives=(LOCATION_IF_MADE,),
         problems=("webhook-inactive", "tenant-inactive", "limit-reached"),
         prefixed=True,
     ),
@@ -127,6 +137,7 @@ ROUTES = (
         handler=recover_all,
         status=202,
         responses=(RecoveryView, RecoveryCount),
+        gives=(LOCATION_IF_MADE,),
         problems=("tenant-inactive", "limit-reached"),
     ),
     Route(

@@ -52,13 +52,17 @@ class Rotation(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 async def read(call: Call[Webhook, None, NoQuery]) -> Reply:
-    """The secret in force, with which a receiver verifies, and until when older ones sign too."""
+    """Read the secret of a webhook.
+
+    The one in force, with which a receiver verifies, and until when older ones sign too."""
     return _reply(await call.house.reads.read(call.owner, queries.secrets, call.object.seq))
 
 
 async def rotate(call: Call[Webhook, Rotation, NoQuery]) -> Reply:
-    """Put another secret in force: from the next attempt that begins, deliveries carry a signature by it and by each
-    that has not ended. The webhook's `updated` stays as it is."""
+    """Replace the secret of a webhook.
+
+    From the next attempt that begins, deliveries carry a signature by it and by each
+    that has not ended. Its `updated` stays as it is."""
     webhook, body = call.object, call.body
     hours = 24 if body.overlap_hours is None else body.overlap_hours
     command = RotateSecret(call.owner, webhook.id, key_of(body.secret), hours * _HOUR)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta
-
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY
+from daemon.front_end.fields import Moment, WebhookId
 from daemon.front_end.problems import Culprit, invalid
 from daemon.front_end.query import NoQuery
 from daemon.front_end.routes.webhooks import find_webhook
@@ -29,38 +29,45 @@ DEFAULT_WINDOW = "24h"
 
 Window = Annotated[
     str,
-    Meta(
-        description="How far back: a number with m, h or d. Left out: 24h. No further than `storage.retention_days`.",
-        examples=["1h", "24h", "7d"],
+    described(
+        "How far back: a number with m, h or d. Left out: 24h. No further than storage.retention_days.",
+        "24h",
+        pattern="^[1-9][0-9]{0,3}[mhd]$",
     ),
 ]
 
 
 class DurationsView(View, frozen=True):
-    """Percentiles of how long attempts that succeeded or failed took, in milliseconds; null if there were none."""
+    """How long attempts that succeeded or failed took, in milliseconds; null if there were none."""
 
-    p50: int | None
-    p95: int | None
-    p99: int | None
+    p50: Annotated[int | None, described("Half of them took no longer.", 21)]
+    p95: Annotated[int | None, described("95 of 100 took no longer.", 48)]
+    p99: Annotated[int | None, described("99 of 100 took no longer.", 130)]
 
 
 class StatisticsView(View, frozen=True):
-    """How a webhook has fared with the deliveries created between `since` and `until`, pings aside. `complete` is false
-    where the window has more than are counted: `since` is then later than asked for, and the numbers are exact from
-    there on. `successRatio`: of those that succeeded or failed. `failingSince` and `consecutiveFailures` have no
-    window: when the first failure after the last success ended, and how many there are."""
+    """How a webhook has fared with the deliveries created in a window of time, pings aside."""
 
-    webhook: str
-    window: str
-    since: str
-    until: str
-    complete: bool
-    outcomes: dict[Status, int]
-    errors: dict[ErrorCode, int]
-    success_ratio: float | None
+    webhook: WebhookId
+    window: Annotated[str, described("As it was asked for.", "24h")]
+    since: Annotated[Moment, described("From when on they were created.")]
+    until: Annotated[Moment, described("Now.")]
+    complete: Annotated[
+        bool,
+        described(
+            "False where the window has more than are counted: since is then later than asked for, and the numbers are "
+            "exact from there on.",
+            True,
+        ),
+    ]
+    outcomes: Annotated[dict[Status, int], described("How many are in which status.", {"succeeded": 98, "failed": 2})]
+    errors: Annotated[dict[ErrorCode, int], described("How many failed in which way.", {"http_status": 2})]
+    success_ratio: Annotated[float | None, described("Of those that succeeded or failed; null: there were none.", 0.98)]
     duration: DurationsView
-    failing_since: str | None
-    consecutive_failures: int
+    failing_since: Annotated[
+        Moment | None, described("When the first failure after the last success ended, whatever the window.", None)
+    ]
+    consecutive_failures: Annotated[int, described("How many failures there are since the last success.", 0)]
 
 
 class StatisticsQuery(NoQuery, frozen=True, kw_only=True):
@@ -68,6 +75,9 @@ class StatisticsQuery(NoQuery, frozen=True, kw_only=True):
 
 
 async def get(call: Call[Webhook, None, StatisticsQuery]) -> Reply:
+    """Read how a webhook has fared.
+
+    Counts by outcome and error, percentiles, and since when it fails."""
     webhook, now = call.object, now_ms()
     window = DEFAULT_WINDOW if call.query.window is None else call.query.window
     kept = round(call.house.settings.storage.retention_days * _DAY)

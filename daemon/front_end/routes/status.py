@@ -1,4 +1,4 @@
-"""How the daemon is doing, in one answer, for operators (`tenant-webhooks status` shows it)."""
+"""How the daemon is doing, in one answer, for operators (tenant-webhooks status shows it)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ WORST = 10
 
 
 async def status(call: Call[None, None, NoQuery]) -> Reply:
+    """Read how the daemon is doing."""
     return reply(status_view(call.house, await call.house.store.read(queries.oldest_event)))
 
 

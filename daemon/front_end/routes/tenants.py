@@ -1,4 +1,4 @@
-"""CONTRACT §6: tenants, for operators."""
+"""Tenants, for operators."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.fields import Name, ReadOnly
+from daemon.front_end.headers import LOCATION
 from daemon.front_end.query import NoQuery, Page
-from daemon.front_end.routes.webhooks import Name, ReadOnly
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, limit_of, listed, nothing, page_of, place, reply
 from daemon.front_end.views import Listing, TenantView, tenant_view
 from daemon.persistence import queries
@@ -19,22 +21,27 @@ if TYPE_CHECKING:
 
 # Python's $ alone lets a final line feed by.
 _ID = Meta(
+    description="Its id from now on.",
+    examples=["acme"],
     pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$",
     extra={"expected": "1 to 63 of a to z, 0 to 9, _ and -, with a letter or a digit first"},
 )
 TenantId = Annotated[str, _ID]
+Active = Annotated[bool, described("False: its tokens are refused, its deliveries wait.", True)]
 
 
 class NewTenant(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A tenant to be made; null stands for left out."""
+
     id: TenantId
     name: Name | None = None
 
 
 class TenantChanges(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Changes to what is given; null stands for left out, but `name: null` clears the name."""
+    """Changes to what is given; null stands for left out, but "name": null clears the name."""
 
     name: Name | UnsetType | None = UNSET
-    active: bool | None = None
+    active: Active | None = None
     id: ReadOnly = UNSET
     created: ReadOnly = UNSET
 
@@ -45,11 +52,13 @@ async def find_tenant(finder: Finder) -> Tenant:
 
 
 async def create(call: Call[None, NewTenant, NoQuery]) -> Reply:
+    """Make a tenant."""
     tenant = await call.house.execute(CreateTenant(call.body.id, call.body.name))
     return reply(tenant_view(tenant), 201, Location=f"/v1/tenants/{tenant.id}")
 
 
 async def listing(call: Call[None, None, Page]) -> Reply:
+    """List tenants."""
     limit = limit_of(call.query)
     rows = await call.house.reads.read(call.owner, queries.tenants, limit + 1, place(call, "tenants"))
     page, following = page_of(call, "tenants", rows, lambda tenant: tenant.seq, limit)
@@ -57,10 +66,15 @@ async def listing(call: Call[None, None, Page]) -> Reply:
 
 
 async def get(call: Call[Tenant, None, NoQuery]) -> Reply:
+    """Read a tenant."""
     return reply(tenant_view(call.object))
 
 
 async def update(call: Call[Tenant, TenantChanges, NoQuery]) -> Reply:
+    """Change a tenant.
+
+    "active": false refuses its tokens, ends its running attempts and keeps its pending deliveries until it is active
+    again."""
     tenant, body = call.object, call.body
     if body.name is not UNSET or body.active is not None:
         active = UNSET if body.active is None else body.active
@@ -69,6 +83,9 @@ async def update(call: Call[Tenant, TenantChanges, NoQuery]) -> Reply:
 
 
 async def remove(call: Call[Tenant, None, NoQuery]) -> Reply:
+    """Remove a tenant and everything of it.
+
+    It must be inactive. 202 at once; its events and deliveries are deleted a few at a time."""
     await call.house.execute(RemoveTenant(call.object.seq))
     return Reply(202)
 
@@ -85,6 +102,7 @@ ROUTES = (
         handler=create,
         status=201,
         responses=(TenantView,),
+        gives=(LOCATION,),
         problems=("conflict",),
         room="operators",
     ),

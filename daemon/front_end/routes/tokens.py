@@ -1,4 +1,4 @@
-"""CONTRACT §6: the tokens of a tenant, for operators."""
+"""The tokens of a tenant, for operators."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
+from daemon.described import described
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.fields import Name
 from daemon.front_end.problems import at_pointer
 from daemon.front_end.query import NoQuery, Page
 from daemon.front_end.routes.tenants import find_tenant
-from daemon.front_end.routes.webhooks import Name
 from daemon.front_end.routing import Call, Reply, Route, limit_of, listed, page_of, place, reply
 from daemon.front_end.tokens import digest, new_token
 from daemon.front_end.views import CreatedToken, Listing, TokenView, created_token, token_view
@@ -27,15 +28,26 @@ if TYPE_CHECKING:
 log = get_logger()
 
 
+Expiry = Annotated[
+    str,
+    described("When it ends, a time to come: RFC 3339 with a zone; null: never.", None, format="date-time"),
+]
+
+
 class NewToken(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """`expires` is an RFC 3339 instant to come; left out or null: never."""
+    """A token to be made; null stands for left out."""
 
     name: Name | None = None
-    permissions: Annotated[list[Permission], Meta(min_length=1)]
-    expires: str | None = None
+    permissions: Annotated[
+        list[Permission], Meta(min_length=1), described("What it may do.", ["manage_webhooks", "publish_events"])
+    ]
+    expires: Expiry | None = None
 
 
 async def create(call: Call[Tenant, NewToken, NoQuery]) -> Reply:
+    """Make a token for a tenant.
+
+    The answer alone shows its text: keep it."""
     tenant, body = call.object, call.body
     text = new_token()
     command = CreateToken(
@@ -51,6 +63,7 @@ async def create(call: Call[Tenant, NewToken, NoQuery]) -> Reply:
 
 
 async def listing(call: Call[Tenant, None, Page]) -> Reply:
+    """List the tokens of a tenant."""
     limit, tenant = limit_of(call.query), call.object.seq
     scope = f"tokens {tenant}"
     rows = await call.house.reads.read(call.owner, queries.tokens, tenant, limit + 1, place(call, scope))
@@ -59,6 +72,7 @@ async def listing(call: Call[Tenant, None, Page]) -> Reply:
 
 
 async def revoke(call: Call[Tenant, None, NoQuery]) -> Reply:
+    """Revoke a token, at once."""
     id = call.path["token"]
     await call.house.execute(RevokeToken(call.object.seq, id))
     log.info("token.revoked", tenant=call.object.id, token=id)

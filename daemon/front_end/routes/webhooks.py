@@ -1,17 +1,20 @@
-"""CONTRACT §2: webhooks, registered, read, changed, deleted; and §4's ping."""
+"""Webhooks: URLs that want events of a tenant."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from daemon.delivery.signing import format_secret
+from daemon.described import described
 from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
 from daemon.events import SESSION_COMPLETED
 from daemon.front_end.decoding import NO_BODY, body_of
+from daemon.front_end.fields import Name, ReadOnly, SubscribedName
+from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, listed, nothing, page_of, place, reply
@@ -41,14 +44,24 @@ log = get_logger()
 
 _CLEARABLE = ("name", "headers", "timeout", "max_concurrent")
 
-Name = Annotated[str, Meta(max_length=255)]
-ReadOnly = Annotated[Raw | UnsetType, Meta(extra_json_schema={"readOnly": True})]
-"""Accepted and ignored, whatever it is: what GET shows may be sent back."""
+Target = Annotated[
+    str,
+    described(
+        "Where to send to: an absolute URL without credentials and fragment, better with https than http.",
+        "https://yourapp.example/webhooks",
+        format="uri",
+        maxLength=2048,
+    ),
+]
+Wanted = Annotated[
+    list[SubscribedName], described("The event types it wants.", ["onboard.session.completed"], minItems=1)
+]
+Active = Annotated[bool, described("False: nothing is sent to it.", True)]
 
 
 IgnoredSecret = Annotated[
     ReadOnly,
-    Meta(description="Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
+    described("Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
 ]
 
 
@@ -65,13 +78,13 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out. The answer to one, sent again, makes another webhook that is signed
-    with the same secret."""
+    """A registration; null stands for left out. Without events it gets onboard.session.completed. The answer to one,
+    sent again, makes another webhook that is signed with the same secret."""
 
-    url: str
+    url: Target
     name: Name | None = None
-    events: list[str] | None = None
-    active: bool | None = None
+    events: Wanted | None = None
+    active: Active | None = None
     secret: OwnSecret | None = None
     headers: Headers | None = None
     timeout: Timeout | None = None
@@ -79,21 +92,24 @@ class NewWebhook(_Submitted, frozen=True, kw_only=True):
 
 
 class WebhookChanges(_Submitted, frozen=True, kw_only=True):
-    """Changes to what is given; null stands for left out, but `name`, `headers`, `timeout` and `maxConcurrent` are
-    cleared by it. `headers` replaces all that there are."""
+    """Changes to what is given; null stands for left out, but name, headers, timeout and maxConcurrent are cleared by
+    it. The headers replace all that there are."""
 
-    url: str | None = None
+    url: Target | None = None
     name: Name | UnsetType | None = UNSET
-    events: list[str] | None = None
-    active: bool | None = None
+    events: Wanted | None = None
+    active: Active | None = None
     secret: IgnoredSecret = UNSET
     headers: Headers | UnsetType | None = UNSET
     timeout: Timeout | UnsetType | None = UNSET
     max_concurrent: MaxConcurrent | UnsetType | None = UNSET
 
 
+ActiveOnly = Annotated[Literal["true", "false"], described("Only those that are active, or only those that are not.")]
+
+
 class WebhooksQuery(TenantedPage, frozen=True, kw_only=True):
-    active: Literal["true", "false"] | None = None
+    active: ActiveOnly | None = None
 
 
 async def find_webhook(finder: Finder) -> Webhook:
@@ -102,6 +118,9 @@ async def find_webhook(finder: Finder) -> Webhook:
 
 
 async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
+    """Register a webhook.
+
+    The answer shows its secret, which a receiver needs. It holds for every event that is published from now on."""
     tenant, body = call.required_tenant(), call.body
     _check(call.house, body, None)
     _check_address(call.house, body.url, tenant.id)
@@ -124,7 +143,9 @@ async def create(call: Call[None, NewWebhook, Tenanted]) -> Reply:
 
 
 async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
-    """Alone among lists it is whole unless `limit` is given."""
+    """List webhooks.
+
+    Deleted ones are included, as inactive. Without limit it is the whole list."""
     tenant, query = call.required_tenant(), call.query
     active = None if query.active is None else query.active == "true"
     limit = None if query.limit is None else query.limit + 1
@@ -135,10 +156,15 @@ async def listing(call: Call[None, None, WebhooksQuery]) -> Reply:
 
 
 async def get(call: Call[Webhook, None, NoQuery]) -> Reply:
+    """Read a webhook."""
     return reply(webhook_view(call.object))
 
 
 async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
+    """Change a webhook.
+
+    Only what is sent is changed, for every event that is published from now on. "active": true revives a deleted
+    one; "active": false cancels what has not been sent yet, for good."""
     webhook, body = call.object, call.body
     _check(call.house, body, webhook)
     tenant = found(call.house.store.registry.tenant(webhook.tenant))
@@ -164,6 +190,9 @@ async def update(call: Call[Webhook, WebhookChanges, NoQuery]) -> Reply:
 
 
 async def delete(call: Call[Webhook, None, NoQuery]) -> Reply:
+    """Delete a webhook.
+
+    It becomes inactive, what has not been sent yet is cancelled, and its deliveries can still be read. Again: 204."""
     webhook = call.object
     await call.house.execute(DeleteWebhook(call.owner, webhook.id))
     if webhook.active:  # a second time it changes nothing
@@ -173,6 +202,9 @@ async def delete(call: Call[Webhook, None, NoQuery]) -> Reply:
 
 
 async def ping(call: Call[Webhook, None, NoQuery]) -> Reply:
+    """Send a webhook.ping to a webhook.
+
+    A delivery like any other: signed, logged, listed. The answer comes before the attempt: read the delivery again."""
     delivery = await call.house.execute(Ping(call.owner, call.object.id))
     return reply(delivery_view(delivery, whole=True), 202, Location=f"/v1/deliveries/{delivery.id}")
 
@@ -229,6 +261,7 @@ ROUTES = (
         handler=create,
         status=201,
         responses=(CreatedWebhook,),
+        gives=(LOCATION,),
         problems=("tenant-required", "blocked-address", "limit-reached"),
         prefixed=True,
     ),
@@ -293,6 +326,7 @@ ROUTES = (
         handler=ping,
         status=202,
         responses=(DeliveryView,),
+        gives=(LOCATION,),
         problems=("webhook-inactive", "tenant-inactive", "backlog-full"),
         prefixed=True,
     ),

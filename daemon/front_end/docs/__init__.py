@@ -1,0 +1,1 @@
+"""Pages for people, written here from the API's own document: no script, nothing from elsewhere. Pure."""
