@@ -13,6 +13,7 @@ CONFIGURATION=/etc/tenant-webhooks
 UNITS=/etc/systemd/system
 COMMAND=/usr/local/bin/tenant-webhooks
 DATABASE=/var/lib/tenant-webhooks/tenant-webhooks.db
+TOKEN=$CONFIGURATION/operator.token
 PYTHON=${PYTHON:-python3}
 WHEELS=${WHEELS:-}
 
@@ -30,8 +31,13 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-changed=$HOME_OF_ALL/.changed # there until the daemon runs what is in place, also if this ends half-way
-socket=
+# A line for all that changed; there until the daemon runs what is in place, also if this or the daemon's start fails.
+changed=$HOME_OF_ALL/.changed
+note() {
+    { cat "$changed" 2>/dev/null || true; echo "$1"; } >"$changed.draft"
+    mv "$changed.draft" "$changed"
+}
+state() { systemctl is-active "tenant-webhooks.$1" 2>/dev/null || true; }
 
 # The program: one folder for each version of its sources, its packages and its Python; `current` points to one of them.
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
@@ -42,7 +48,7 @@ release=$version-$({
     find daemon -type f ! -name '*.pyc' | LC_ALL=C sort | xargs sha256sum
 } | sha256sum | cut -c 1-12)
 here=$HOME_OF_ALL/releases/$release
-previous=$(readlink "$HOME_OF_ALL/current" || true)
+current=$(readlink "$HOME_OF_ALL/current" || true)
 if [ ! -e "$here/.complete" ]; then
     say "Installing into $here"
     rm -rf "$here"
@@ -58,15 +64,16 @@ if [ ! -e "$here/.complete" ]; then
     sync
     touch "$here/.complete"
 fi
-if [ "$previous" != "releases/$release" ]; then
+if [ "$current" != "releases/$release" ]; then
     ln -sfn "releases/$release" "$HOME_OF_ALL/current.new"
-    touch "$changed"
+    note program
     mv -T "$HOME_OF_ALL/current.new" "$HOME_OF_ALL/current"
-fi
-# The one before stays: it may be running, and it is the way back.
-if [ -e "$changed" ]; then
+    # The last that served stays, which is the way back however many after it do not start, and the one before, which may
+    # be running. The service's unit makes these marks.
+    served=$(ls -t "$HOME_OF_ALL"/releases/*/.served 2>/dev/null | head -n 1)
     for old in "$HOME_OF_ALL"/releases/*; do
-        case releases/${old##*/} in "releases/$release" | "$previous") ;; *) rm -rf "$old" ;; esac
+        case $old in "$here" | "$HOME_OF_ALL/$current" | "${served%/.served}") continue ;; esac
+        [ -z "$served" ] || rm -rf "$old"
     done
 fi
 mkdir -p "${COMMAND%/*}"
@@ -76,7 +83,8 @@ ln -sfn "$HOME_OF_ALL/current/bin/tenant-webhooks" "$COMMAND"
 mkdir -p "$CONFIGURATION"
 config=$CONFIGURATION/tenant-webhooks.toml
 shipped=$HOME_OF_ALL/tenant-webhooks.toml.shipped
-sed "s|^#path = .*|path = \"$DATABASE\"|" config/tenant-webhooks.toml >"$work/config"
+sed -e "s|^#path = .*|path = \"$DATABASE\"|" -e "s|^#operator_token_file = .*|operator_token_file = \"$TOKEN\"|" \
+    config/tenant-webhooks.toml >"$work/config"
 if [ ! -e "$config" ] || cmp -s "$config" "$shipped"; then
     cmp -s "$work/config" "$config" || { cp "$work/config" "$config.draft" && mv "$config.draft" "$config"; }
 elif ! cmp -s "$work/config" "$config" && ! cmp -s "$work/config" "$shipped"; then
@@ -85,31 +93,34 @@ elif ! cmp -s "$work/config" "$config" && ! cmp -s "$work/config" "$shipped"; th
 fi
 cp "$work/config" "$shipped"
 
-token=$CONFIGURATION/operator.token
-if [ ! -e "$token" ]; then
-    (umask 077 && "$python" -c 'import secrets; print("tw_" + secrets.token_urlsafe(32))' >"$token.draft")
-    mv "$token.draft" "$token"
-    say "Made the operator's token: $token"
+if [ ! -e "$TOKEN" ]; then
+    (umask 077 && "$python" -c 'import secrets; print("tw_" + secrets.token_urlsafe(32))' >"$TOKEN.draft")
+    mv "$TOKEN.draft" "$TOKEN"
+    say "Made the operator's token: $TOKEN"
 fi
 
 mkdir -p "$UNITS"
 for unit in tenant-webhooks.socket tenant-webhooks.service; do
     cmp -s "systemd/$unit" "$UNITS/$unit" && continue
     cp "systemd/$unit" "$UNITS/$unit.draft"
-    touch "$changed"
+    note "$unit"
     mv "$UNITS/$unit.draft" "$UNITS/$unit"
-    [ "$unit" = tenant-webhooks.service ] || socket=changed
 done
 
 [ -e "$changed" ] || say "Everything is in place already."
 [ -d /run/systemd/system ] || { say "systemd does not run here: start the daemon once it does."; exit 0; }
 systemctl daemon-reload
-if ! systemctl --quiet is-active tenant-webhooks.service; then
-    say "To start it, now and at every boot: systemctl enable --now tenant-webhooks.service"
-elif [ -e "$changed" ]; then
-    say "Restarting the daemon; clients wait meanwhile."
-    systemctl restart tenant-webhooks.service
-    [ -z "$socket" ] || say "The socket's unit changed. Clients are refused for a moment while it restarts, so that is left to you:
+case $(state service) in
+active | reloading | activating) # the last also while it fails at its start, again and again
+    if [ -e "$changed" ]; then
+        say "Restarting the daemon; clients wait meanwhile."
+        systemctl restart tenant-webhooks.service
+    fi
+    ;;
+*) say "To start it, now and at every boot: systemctl enable --now tenant-webhooks.service" ;;
+esac
+if grep -qsx tenant-webhooks.socket "$changed" && [ "$(state socket)" = active ]; then
+    say "The socket's unit changed. Clients are refused for a moment while it restarts, so that is left to you:
     systemctl restart tenant-webhooks.socket tenant-webhooks.service"
 fi
 rm -f "$changed"

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from daemon.persistence.checking import Report
 
 _WHAT_TO_DO = """\
-What to do: stop the daemon. Move the database away together with its -wal and -shm files, and keep them. Put the newest
-backup that this command finds sound in its place and start the daemon (README.md, "Backup and restore")."""
+What to do: stop the daemon; under systemd its socket too, or the next client starts it again (systemctl stop
+tenant-webhooks.socket tenant-webhooks.service). Move the database away together with its -wal and -shm files, and keep
+them. Put the newest backup that this command finds sound in its place, with the owner of its folder (chown --reference)
+and mode 0600, and start both again (README.md, "Backup and restore")."""
 
 
 @click.command(short_help="Check the database, or a backup.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import trio
+from harness.api import PLAIN_HTTP
 
 from daemon.egress.policy import AddressPolicy
 from daemon.front_end.app import create_app
@@ -48,7 +49,7 @@ class House:
         self.store = store
         self.ready = ready
         self.addresses = addresses
-        self.client = httpx.AsyncClient(timeout=20, trust_env=False)
+        self.client = httpx.AsyncClient(timeout=20, trust_env=False, verify=PLAIN_HTTP)
 
     async def ask(
         self,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import trio
+from harness.api import PLAIN_HTTP
 from standardwebhooks import Webhook
 
 from daemon.cli.receiver import BODY_BYTES
@@ -94,7 +95,7 @@ def signed(id: str, body: bytes = BODY) -> dict[str, str]:
 async def test_it_verifies_what_comes_drops_duplicates_visibly_and_ends_with_0_on_ctrl_c() -> None:
     async with (
         listening(environment={"TENANT_WEBHOOKS_SECRET": SECRET}) as listener,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", trust_env=False, verify=PLAIN_HTTP) as client,
     ):
         assert (await client.post("/hooks", content=BODY, headers=signed("evt_1"))).status_code == 200
         await listener.says("POST /hooks → 200  verified")
@@ -111,7 +112,7 @@ async def test_it_verifies_what_comes_drops_duplicates_visibly_and_ends_with_0_o
 
 
 async def test_without_a_secret_it_shows_and_says_that_nothing_is_verified() -> None:
-    async with listening() as listener, httpx.AsyncClient(trust_env=False) as client:
+    async with listening() as listener, httpx.AsyncClient(trust_env=False, verify=PLAIN_HTTP) as client:
         await listener.says("No secret given")
         url = f"http://127.0.0.1:{listener.port}/"
         assert (await client.post(url, content=BODY, headers=signed("evt_1"))).status_code == 200

@@ -154,7 +154,7 @@ async def test_a_damaged_database_fails_the_check_with_what_to_do(tmp_path: Path
     rubbish.write_bytes(b"This is a letter, not a database. " * 500)
     checked = await run_command("check", str(rubbish))
     assert checked.returncode == 1
-    assert b"What to do: stop the daemon." in checked.stderr
+    assert b"What to do: stop the daemon" in checked.stderr
     missing = await run_command("check", str(tmp_path / "missing.db"))
     assert missing.returncode == 2
 

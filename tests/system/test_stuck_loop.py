@@ -62,6 +62,6 @@ async def test_healthz_does_not_answer_for_a_stuck_loop_and_the_log_says_where_i
     with fifo.open("wb"), trio.fail_after(10):
         await answered.wait()
     assert answers == [200, 200]
-    ended = await daemon.log.wait("loop.blocked", ended=True)
+    ended = await daemon.log.wait("loop.blocked", ended=True, task=line["task"])
     assert ended["milliseconds"] > line["milliseconds"]
     assert await blocked_seconds(daemon) >= ended["milliseconds"] / 1000 - 0.001

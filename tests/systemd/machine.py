@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import control_groups
 import materials
 
 if TYPE_CHECKING:
@@ -38,24 +39,25 @@ class Machine:
     @contextmanager
     def boot(cls, folder: Path) -> Generator[Machine]:
         """A machine that has booted, with a clean clone and the packages it needs; gone at the end."""
-        root, console = folder / "root", folder / "console.log"
+        root, console, name = folder / "root", folder / "console.log", f"tenant-webhooks-test-{os.getpid()}"
         subprocess.run(["cp", "-a", "--reflink=auto", str(materials.debian()), str(root)], check=True)
         (root / "etc/hosts").write_text("127.0.0.1 localhost receiver.test\n")
         materials.clone(root / SOURCES.lstrip("/"))
         # Register and unit need a systemd on this side too, which a build machine has not.
         command = ["systemd-nspawn", "--register=no", "--keep-unit", "--boot", "--private-network", "--quiet"]
-        command += [f"--directory={root}", f"--bind-ro={materials.wheels()}:{WHEELS}", "--machine=tenant-webhooks-test"]
-        with console.open("wb") as output:
-            process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        machine = cls(root, process, console)
-        try:
-            machine._wait_until_booted()
-            yield machine
-        finally:
-            machine._shut_down()
-            shutil.rmtree(root, ignore_errors=True)
+        command += [f"--directory={root}", f"--bind-ro={materials.wheels()}:{WHEELS}", f"--machine={name}"]
+        with control_groups.made(name) as groups:
+            # Told to end when this process does, however: nspawn that is killed leaves the machine running.
+            command = control_groups.entering(groups, "setpriv", "--pdeathsig", "TERM", *command)
+            with console.open("wb") as output:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            machine = cls(root, process, console)
+            try:
+                machine._wait_until_booted()
+                yield machine
+            finally:
+                machine._shut_down()
+                shutil.rmtree(root, ignore_errors=True)
 
     def run(self, *command: str, user: int | None = None, ok: bool = True) -> str:
         """A command in the machine, as root or that user id; what it says. `ok`: it must end with 0."""
@@ -113,7 +115,11 @@ class Machine:
         try:
             self.process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            # With its first process the whole machine ends, and nspawn after it.
+            if self.leader:
+                os.kill(self.leader, signal.SIGKILL)
+            else:
+                self.process.kill()
             self.process.wait()
 
 

@@ -84,3 +84,7 @@ def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout[-4000:]}"
     return done.stdout
+
+
+if __name__ == "__main__":
+    debian()

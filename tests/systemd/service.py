@@ -23,7 +23,14 @@ TOKEN = "/etc/tenant-webhooks/operator.token"
 DATABASE = "/var/lib/private/tenant-webhooks/tenant-webhooks.db"
 DROP_IN = f"/run/systemd/system/{NAME}.d/test.conf"
 # Receivers are on the machine's loopback network.
-SETTINGS = '[storage]\npath = "/var/lib/tenant-webhooks/tenant-webhooks.db"\n[egress]\nallow = ["127.0.0.0/8", "::1"]\n'
+SETTINGS = f"""\
+[auth]
+operator_token_file = "{TOKEN}"
+[storage]
+path = "/var/lib/tenant-webhooks/tenant-webhooks.db"
+[egress]
+allow = ["127.0.0.0/8", "::1"]
+"""
 
 
 def install(machine: Machine) -> str:
@@ -99,9 +106,10 @@ class Service:
 
         await eventually(active, "restarted and active", within=within)
 
-    def journal(self, *matches: str) -> list[dict[str, Any]]:
-        """The service's entries with these fields, oldest first."""
-        command = ("journalctl", "--no-pager", "--output=json", f"--unit={NAME}", *matches)
+    def journal(self, *matches: str, last: int | None = None) -> list[dict[str, Any]]:
+        """The service's entries with these fields, oldest first; only the `last` so many."""
+        lines = "all" if last is None else str(last)
+        command = ("journalctl", "--no-pager", "--output=json", f"--lines={lines}", f"--unit={NAME}", *matches)
         self.machine.run("journalctl", "--sync")
         return [json.loads(line) for line in self.machine.run(*command).splitlines() if line.startswith("{")]
 

@@ -10,13 +10,14 @@ import pytest
 import trio
 from harness.events import session_event
 from machine import SOURCES, WHEELS
-from service import CONFIG, NAME, SETTINGS, TOKEN, install
+from service import CONFIG, NAME, SETTINGS, SOCKET, TOKEN, install
 from test_restarts_under_load import Load
 
 if TYPE_CHECKING:
     from service import Service
 
 CURRENT = "/opt/tenant-webhooks/current"
+RELEASES = "/opt/tenant-webhooks/releases"
 PROJECT = f"{SOURCES}/pyproject.toml"
 SHIPPED = f"{SOURCES}/config/tenant-webhooks.toml"
 
@@ -59,7 +60,15 @@ async def test_a_configuration_that_nobody_edited_follows_the_shipped_one(servic
     try:
         config.unlink()
         install(service.machine)
-        assert 'path = "/var/lib/tenant-webhooks/tenant-webhooks.db"' in config.read_text()
+        installed = tomllib.loads(config.read_text())
+        assert installed == {
+            **{section: {} for section in installed},
+            "auth": {"operator_token_file": TOKEN},
+            "storage": {"path": "/var/lib/tenant-webhooks/tenant-webhooks.db"},
+        }
+        # Its environment is not the service's: it goes by the file alone.
+        examined = service.machine.run("tenant-webhooks", "doctor", "--config", CONFIG)
+        assert f"{TOKEN} is closed to others and holds a token." in " ".join(examined.split())
         shipped.write_text(original + "\n# A newer default.\n")
         install(service.machine)
         assert config.read_text().endswith("# A newer default.\n")
@@ -91,6 +100,43 @@ async def test_an_upgrade_under_load_replaces_the_program_whole_and_refuses_nobo
         project.write_text(original)
         install(service.machine)
     assert service.machine.run("readlink", CURRENT) == before, "the way back is there"
+
+
+async def test_upgrades_that_do_not_start_leave_the_way_back_however_many_they_are(service: Service) -> None:
+    project, socket = service.machine.path(PROJECT), service.machine.path(f"{SOURCES}/systemd/{SOCKET}")
+    project_before, socket_before = project.read_text(), socket.read_text()
+    before, version = service.machine.run("readlink", "-e", CURRENT).strip(), _version(service)
+
+    def upgrade(to: str) -> bool:
+        project.write_text(project_before.replace(f'version = "{version}"', f'version = "{version}+{to}"'))
+        done = service.machine.attempt("make", "-C", SOURCES, "install", f"WHEELS={WHEELS}")
+        assert to in service.machine.run("readlink", "-e", CURRENT), done.stdout
+        return done.returncode == 0
+
+    try:
+        service.drop_in("ExecStartPre=/bin/false")
+        assert not upgrade("next")
+        assert not upgrade("next")
+        service.stop()
+        assert upgrade("third"), "nothing is started that was stopped"
+        service.systemctl("start", NAME, ok=False)
+        socket.write_text(socket_before + "# Changed.\n")
+        assert not upgrade("next")
+        assert service.machine.run(f"{before}/bin/tenant-webhooks", "--version").split()[-1] == version
+        project.write_text(project_before)
+        service.drop_in("")
+        said = install(service.machine)
+        assert "Restarting the daemon" in said
+        assert "The socket's unit changed." in said, "it still waits to be told"
+        assert service.machine.run("readlink", "-e", CURRENT).strip() == before
+        assert service.journal("EVENT=daemon.started")[-1]["VERSION"] == version
+        assert "Everything is in place already." in install(service.machine)
+        assert len(list(service.machine.path(RELEASES).iterdir())) == 2
+    finally:
+        project.write_text(project_before)
+        socket.write_text(socket_before)
+        service.drop_in("")
+        install(service.machine)
 
 
 async def test_an_uninstallation_keeps_data_configuration_and_token(service: Service) -> None:

@@ -93,7 +93,7 @@ async def test_a_stalled_event_loop_is_restarted_by_the_watchdog(service: Servic
     service.systemctl("kill", "--signal=USR2", NAME)
     await service.active_again(restarts, within=STARTS_WITHIN)
     assert service.main_pid != before
-    assert any("watchdog" in line["MESSAGE"].lower() for line in service.journal()[-20:])
+    assert any("watchdog" in line["MESSAGE"].lower() for line in service.journal(last=20))
 
 
 async def test_a_stopped_process_is_killed_and_restarted_by_the_watchdog(service: Service) -> None:
@@ -143,7 +143,7 @@ async def test_a_reload_changes_limits_without_a_restart_and_a_broken_file_chang
     service.machine.path(CONFIG).write_text("[limits]\nwebhooks_per_tenant = 'many'\n")
     said = service.systemctl("reload", NAME, ok=False)
     assert "failed" in said
-    assert any("limits.webhooks_per_tenant" in line["MESSAGE"] for line in service.journal()[-20:])
+    assert any("limits.webhooks_per_tenant" in line["MESSAGE"] for line in service.journal(last=20))
     # The daemon itself takes no harm either.
     service.systemctl("kill", "--signal=HUP", NAME)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 UNFINISHED = ("pending", "sending")
+PLAIN_HTTP = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that never need TLS: else each reads all of the machine's certificates, which takes 50 ms."""
 
 
 class Api:
@@ -22,7 +25,9 @@ class Api:
     def __init__(self, base_url: str, token: str | None) -> None:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self.base_url = base_url
-        self.client = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=30, trust_env=False)
+        self.client = httpx.AsyncClient(
+            base_url=base_url, headers=headers, timeout=30, trust_env=False, verify=PLAIN_HTTP
+        )
 
     async def aclose(self) -> None:
         await self.client.aclose()
