@@ -43,7 +43,7 @@ class Gauges(Collector):
         """What only the event loop may read: for `collect`, which may be called in another thread."""
         look = self._sources
         self._waiting, self._oldest, self._in_flight = look.waiting(), look.oldest_age(), look.in_flight()
-        self._recoveries = look.recoveries()
+        self._recoveries, self._ready = look.recoveries(), look.ready()
 
     def collect(self) -> Iterator[Metric]:
         p, look = self._prefix, self._sources
@@ -56,7 +56,7 @@ class Gauges(Collector):
         yield CounterMetricFamily(
             p + "log_lines_dropped", "Log lines lost to a stalled or failing sink.", look.log_dropped()
         )
-        yield GaugeMetricFamily(p + "ready", "1 if events can be accepted, else 0: /readyz says why.", look.ready())
+        yield GaugeMetricFamily(p + "ready", "1 if events can be accepted, else 0: /readyz says why.", self._ready)
         database = GaugeMetricFamily(
             p + "database_size_bytes", "Size of the database, and of its write-ahead log.", labels=("file",)
         )

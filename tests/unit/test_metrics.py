@@ -206,3 +206,9 @@ def test_named_tenants_have_series_of_their_own_and_the_others_share_one(tenants
         assert value(metrics, "deliveries_in_flight", tenant=tenant) == expected
     highest = max((number for tenant, number in counts.items() if tenant.startswith("t")), default=0)
     assert value(metrics, "oldest_waiting_age_seconds", tenant="") == highest
+
+
+async def test_a_scrape_asks_for_readiness_in_the_event_loop() -> None:
+    metrics = Metrics()
+    metrics.observe(sources(ready=lambda: trio.current_time() > 0))  # as it is while a commit is under way
+    assert b"tenant_webhooks_ready 1.0" in await metrics.scrape()
