@@ -133,7 +133,8 @@ async def test_a_webhook_has_the_documents_shape_under_every_prefix(daemons: Dae
         ("deliveryAttempts", 0),
         ("lastDelivery", None),
     ]
-    assert list(body.items()) == [*shape, ("secret", body["secret"])]
+    settings = [("headers", {}), ("timeout", None), ("maxConcurrent", None)]  # ours, after what the document has
+    assert list(body.items()) == [*shape, *settings, ("secret", body["secret"])]
     assert body["id"].startswith("w")
     assert body["id"].isalnum()
     assert len(body["created"]) == len("2025-10-21T10:00:00Z")
