@@ -142,7 +142,7 @@ async def test_a_webhook_has_the_documents_shape_under_every_prefix(daemons: Dae
 
     path = f"{prefix}/{body['id']}"
     read = await acme.request("GET", path)
-    assert list(read.json().items()) == shape
+    assert list(read.json().items()) == [*shape, *settings]
     listed = await acme.request("GET", prefix)
     assert listed.json() == {"data": [read.json()], "next": None}
     edited = await acme.request("PATCH", path, {**read.json(), "name": None})
