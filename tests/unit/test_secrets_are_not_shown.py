@@ -7,7 +7,8 @@ import pytest
 from daemon.front_end.operator_token import OperatorToken
 from daemon.front_end.routes.signing_secrets import Rotation
 from daemon.front_end.routes.webhooks import NewWebhook, WebhookChanges
-from daemon.front_end.views import created_token, created_webhook, signing_secret_view, webhook_view
+from daemon.front_end.views import created_token
+from daemon.front_end.webhook_views import created_webhook, signing_secret_view, webhook_view
 from daemon.model import Endpoint, SigningSecret, Token, Webhook
 from daemon.persistence.commands import CreateWebhook, RotateSecret, UpdateWebhook
 

@@ -12,7 +12,7 @@ from daemon.front_end.query import NoQuery
 from daemon.front_end.routes.webhooks import find_webhook
 from daemon.front_end.routing import Call, Reply, Route, found, reply
 from daemon.front_end.signing_keys import OwnSecret, key_of
-from daemon.front_end.views import SigningSecretView, signing_secret_view
+from daemon.front_end.webhook_views import SigningSecretView, signing_secret_view
 from daemon.identifiers import now_ms
 from daemon.operations.logs import get_logger
 from daemon.persistence import queries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
 from daemon.delivery.signing import format_secret
 from daemon.described import described
@@ -13,22 +13,15 @@ from daemon.egress.guard import refuse_literal
 from daemon.egress.url import UrlError, check_url
 from daemon.events import SESSION_COMPLETED
 from daemon.front_end.decoding import NO_BODY, body_of
-from daemon.front_end.fields import Name, ReadOnly, SubscribedName
 from daemon.front_end.headers import LOCATION
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, invalid
 from daemon.front_end.query import NoQuery, Tenanted, TenantedPage
 from daemon.front_end.routing import Call, Finder, Reply, Route, found, listed, nothing, page_of, place, reply
-from daemon.front_end.signing_keys import OwnSecret, key_of
-from daemon.front_end.views import (
-    CreatedWebhook,
-    DeliveryView,
-    Listing,
-    WebhookView,
-    created_webhook,
-    delivery_view,
-    webhook_view,
-)
-from daemon.front_end.webhook_options import Headers, MaxConcurrent, Timeout, culprits
+from daemon.front_end.signing_keys import key_of
+from daemon.front_end.views import DeliveryView, Listing, delivery_view
+from daemon.front_end.webhook_bodies import NewWebhook, WebhookChanges
+from daemon.front_end.webhook_options import culprits
+from daemon.front_end.webhook_views import CreatedWebhook, WebhookView, created_webhook, webhook_view
 from daemon.operations.logs import get_logger
 from daemon.persistence import queries
 from daemon.persistence.commands import CreateWebhook, DeleteWebhook, Ping, UpdateWebhook
@@ -43,67 +36,6 @@ if TYPE_CHECKING:
 log = get_logger()
 
 _CLEARABLE = ("name", "headers", "timeout", "max_concurrent")
-
-Target = Annotated[
-    str,
-    described(
-        "Where to send to: an absolute URL without credentials and fragment, better with https than http.",
-        "https://yourapp.example/webhooks",
-        format="uri",
-        maxLength=2048,
-    ),
-]
-Wanted = Annotated[
-    list[SubscribedName], described("The event types it wants.", ["onboard.session.completed"], minItems=1)
-]
-Active = Annotated[bool, described("False: nothing is sent to it.", True)]
-
-
-IgnoredSecret = Annotated[
-    ReadOnly,
-    described("Ignored, so that the answer to a registration may be sent back: rotation changes a secret."),
-]
-
-
-class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    id: ReadOnly = UNSET
-    created: ReadOnly = UNSET
-    updated: ReadOnly = UNSET
-    last_delivered: ReadOnly = UNSET
-    delivery_attempts: ReadOnly = UNSET
-    last_delivery: ReadOnly = UNSET
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out. Without events it gets onboard.session.completed. The answer to one,
-    sent again, makes another webhook that is signed with the same secret."""
-
-    url: Target
-    name: Name | None = None
-    events: Wanted | None = None
-    active: Active | None = None
-    secret: OwnSecret | None = None
-    headers: Headers | None = None
-    timeout: Timeout | None = None
-    max_concurrent: MaxConcurrent | None = None
-
-
-class WebhookChanges(_Submitted, frozen=True, kw_only=True):
-    """Changes to what is given; null stands for left out, but name, headers, timeout and maxConcurrent are cleared by
-    it. The headers replace all that there are."""
-
-    url: Target | None = None
-    name: Name | UnsetType | None = UNSET
-    events: Wanted | None = None
-    active: Active | None = None
-    secret: IgnoredSecret = UNSET
-    headers: Headers | UnsetType | None = UNSET
-    timeout: Timeout | UnsetType | None = UNSET
-    max_concurrent: MaxConcurrent | UnsetType | None = UNSET
-
 
 ActiveOnly = Annotated[Literal["true", "false"], described("Only those that are active, or only those that are not.")]
 
