@@ -150,7 +150,7 @@ class _Demo:
         return _text(answer, "token")
 
     async def _register(self, api: Api, receiver: str) -> str:
-        self._say.step("As the tenant, register a webhook; its secret is shown this once")
+        self._say.step("As the tenant, register a webhook, which has a secret of its own")
         document = msgspec.json.encode({"url": receiver, "name": "Demo receiver"})
         answer = await self._call(api, "POST", path("webhooks"), self._shown(api), document, "secret")
         return _text(answer, "secret")

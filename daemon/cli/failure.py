@@ -14,6 +14,11 @@ class Culprit(Struct, frozen=True):
     pointer: str | None = None
     parameter: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where in the request; empty: all of it."""
+        return (self.parameter if self.pointer is None else self.pointer) or ""
+
 
 class Problem(Struct, frozen=True, omit_defaults=True):
     """An RFC 9457 problem document, as far as the command line shows it."""

@@ -29,6 +29,7 @@ Document = dict[str, object]
 _document = msgspec.json.Decoder(Document, float_hook=float)
 
 _FOLDING = ("url", "name", "events", "permissions", "description")
+_TENANT_REQUIRED = "/problems/tenant-required"
 _FOLDED_WIDTH = 24  # columns that a long text keeps at the least
 _UNBOUNDED = 100_000  # columns: lines meant for another program are never folded
 
@@ -103,11 +104,13 @@ class Output:
         problem = failure.problem
         status = f" ({problem.status})" if problem.status else ""
         click.echo(f"Error: {printable(problem.title or 'the request failed')}{status}", err=True)
-        if problem.detail:
+        culprits = [f"{culprit.place or 'the request'}: {culprit.detail}" for culprit in problem.errors]
+        if problem.detail and [problem.detail] != culprits:
             click.echo(f"  {printable(problem.detail)}", err=True)
-        for culprit in problem.errors:
-            where = culprit.pointer if culprit.pointer is not None else culprit.parameter
-            click.echo(f"  {printable(where or 'the request')}: {printable(culprit.detail)}", err=True)
+        for culprit in culprits:
+            click.echo(f"  {printable(culprit)}", err=True)
+        if problem.type == _TENANT_REQUIRED:
+            click.echo("  Here that is the option --tenant ID.", err=True)
         if failure.retry_after is not None and problem.status == 503:  # CONTRACT §7: of this one it is promised
             click.echo(f"  Nothing was stored; try again in {printable(failure.retry_after)} s.", err=True)
 

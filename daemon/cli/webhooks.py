@@ -168,6 +168,7 @@ def webhook_statistics(api: Api, output: Output, webhook: str, window: str | Non
 def ping_webhook(api: Api, output: Output, webhook: str) -> None:
     """Send webhook.ping to one webhook, now; shows the delivery, `deliveries get` how it went."""
     output.record(api.send("POST", path("webhooks", webhook, "ping")))
+    output.note("It is on its way: `deliveries get` with its id shows how it went.")
 
 
 @webhooks.command("secret")

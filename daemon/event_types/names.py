@@ -19,7 +19,7 @@ def check_name(name: str) -> None:
     if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
         raise ValueError(
             f'the name of an event type is lower-case words between dots, such as "payment.completed", '
-            f"of at most {LONGEST_NAME} characters"
+            f'of at most {LONGEST_NAME} characters; in TOML a name with dots is quoted: [events."payment.completed"]'
         )
     if name in (SESSION_COMPLETED, PING) or name.startswith(_RESERVED_PREFIX):
         raise ValueError(f"is built in: {SESSION_COMPLETED} and all of {_RESERVED_PREFIX}* are; choose another name")

@@ -42,6 +42,17 @@ def test_a_problem_is_told_to_people_and_handed_to_programs(server: Server) -> N
     assert handed.stdout == ""
 
 
+def test_what_the_detail_says_of_the_one_culprit_is_not_said_twice(server: Server) -> None:
+    errors = [{"pointer": "/url", "detail": "must be absolute"}]
+    server.respond(problem(422, title="Invalid", detail="/url: must be absolute", errors=errors))
+    assert run("webhooks", "create", "x").stderr.count("must be absolute") == 1
+
+
+def test_where_a_tenant_is_required_the_option_for_it_is_named(server: Server) -> None:
+    server.respond(problem(422, type="/problems/tenant-required", title="Tenant required", detail="Add ?tenant=<id>."))
+    assert "--tenant ID" in run("webhooks", "list").stderr
+
+
 def test_an_error_on_the_first_page_leaves_nothing_on_stdout(server: Server) -> None:
     server.respond(problem(503, title="Storage is unavailable"))
     result = run("deliveries", "list", "--all", "--json")

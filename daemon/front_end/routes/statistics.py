@@ -49,7 +49,7 @@ class StatisticsView(View, frozen=True):
     """How a webhook has fared with the deliveries created in a window of time, pings aside."""
 
     webhook: WebhookId
-    window: Annotated[str, described("As it was asked for.", "24h")]
+    window: Annotated[str, described("As it was asked for; what is kept may not go back so far: see since.", "24h")]
     since: Annotated[Moment, described("From when on they were created.")]
     until: Annotated[Moment, described("Now.")]
     complete: Annotated[
