@@ -72,9 +72,11 @@ class Effects:
         self._changes.append(lambda backlog: backlog.clear_tenant(tenant))
         self.registry.append(lambda registry: registry.remove_tenant(tenant))
         self.removing.add(tenant)
+        self.recoveries.woken_tenants.append(tenant)
 
     def reactivated(self, tenant: int) -> None:
         self._reactivated.append(tenant)
+        self.recoveries.woken_tenants.append(tenant)
 
     def carry_out(self, registry: Registry) -> dict[int, dict[int, int]]:
         """Apply all to the registry and the backlog; returns the work to offer, tenant → webhook → count."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemon.persistence import recovery_queries
+from daemon.persistence.recovery_changes import Lane
 from daemon.persistence.sweeping import Cancelled
 from daemon.refusals import NotFound
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from daemon.model import Recovery
     from daemon.persistence.commands import CancelRecovery, ForgetRecoveries
@@ -26,6 +28,9 @@ _KEPT_AT_LEAST = 86_400_000  # ms
 _COMPLETE = """
 UPDATE recoveries SET status = 'completed', finished = ?2 WHERE seq = ?1 AND finished IS NULL AND next_webhook IS NULL
 AND NOT EXISTS (SELECT 1 FROM recovery_lanes WHERE recovery = ?1)
+"""
+_MADE = """
+SELECT DISTINCT r.recovery, r.webhook FROM json_each(?) j CROSS JOIN recovery_deliveries r ON r.delivery = j.value
 """
 _WAITING = """
 SELECT json_group_array(json_array(d.seq, t.id, w.id, d.id, e.id, d.event_type)), min(w.tenant)
@@ -49,7 +54,14 @@ def complete(db: sqlite3.Connection, recovery: int, now: int, effects: Effects) 
         effects.recoveries.ended.append(recovery_queries.by_seq(db, recovery))
 
 
+def delivered(db: sqlite3.Connection, deliveries: Sequence[int], effects: Effects) -> None:
+    """These, by seq, have ended: whatever recovery has made one has something to count."""
+    found = db.execute(_MADE, (msgspec.json.encode(deliveries).decode(),)).fetchall()
+    effects.recoveries.woken += [Lane(recovery, webhook) for recovery, webhook in found]
+
+
 def cancel(db: sqlite3.Connection, command: CancelRecovery, now: int, effects: Effects) -> Recovery:
+    """From now on nothing that it has made is claimed (`progress.py`)."""
     recovery = recovery_queries.recovery(db, command.id, command.tenant)
     if recovery is None:
         raise NotFound("There is no recovery with this id.")
@@ -65,7 +77,10 @@ def cancel(db: sqlite3.Connection, command: CancelRecovery, now: int, effects: E
 def deactivated(db: sqlite3.Connection, webhook: int, now: int, effects: Effects) -> None:
     """What waits for the webhook has been cancelled; no recovery makes more for it, also if it is revived."""
     _end(db, "webhook = ?", webhook, _DEACTIVATED, now, effects)
-    db.execute("UPDATE recovery_lanes SET ended = 1 WHERE webhook = ?", (webhook,))
+    ended = db.execute(
+        "UPDATE recovery_lanes SET ended = 1 WHERE webhook = ? RETURNING recovery, webhook", (webhook,)
+    ).fetchall()
+    effects.recoveries.woken += [Lane(*lane) for lane in ended]
 
 
 def copied(db: sqlite3.Connection, now: int) -> None:

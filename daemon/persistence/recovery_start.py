@@ -8,6 +8,7 @@ import msgspec
 
 from daemon.identifiers import new_recovery_id
 from daemon.persistence import queries, recovery_ends, recovery_queries, recovery_steps
+from daemon.persistence.recovery_changes import Lane
 from daemon.persistence.webhooks import refuse_inactive
 from daemon.refusals import LimitReached, NotFound, TenantInactive
 
@@ -59,12 +60,12 @@ def start(db: sqlite3.Connection, command: StartRecovery, now: int, effects: Eff
             "INSERT INTO recovery_lanes (recovery, webhook, position_created) VALUES (?, ?, ?)",
             (seq, webhook, command.since),
         )
-        effects.recoveries.opened.append((seq, webhook))
+        effects.recoveries.opened[Lane(seq, webhook)] = tenant
         over = False
     else:  # the first hundred at once: from now on their deactivation ends it for them
-        over = recovery_steps.find_webhooks(db, seq, effects).over
+        over = recovery_steps.find_webhooks(db, seq, effects).next == "over"
         if not over:
-            effects.recoveries.opened.append((seq, 0))
+            effects.recoveries.opened[Lane(seq, 0)] = tenant
     effects.recoveries.started.append(recovery_queries.by_seq(db, seq))
     if over:
         recovery_ends.complete(db, seq, now, effects)

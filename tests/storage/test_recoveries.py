@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from daemon.identifiers import now_ms
 from daemon.model import Finished, Outcome
@@ -234,6 +235,37 @@ async def test_cancelled_amid_it_makes_no_more_and_what_waits_is_cancelled(store
     assert (seen.skipped, seen.redelivered) == (10, EVENTS - 10)
 
 
+async def test_once_it_is_cancelled_nothing_of_it_is_claimed_at_any_webhook(store: Store, path: Path) -> None:
+    scene = await down(store, 300)
+    other = await store.webhook(scene.tenant)
+    await store.publish(scene.tenant, 100)
+    for webhook in (scene.webhook, other):
+        while await scene.deliver(webhook, limit=200, ends=failed):
+            pass
+    job = await scene.start(all_webhooks=True)
+    await scene.until(job, lambda seen: seen.redelivered == 300)
+    await store.actor.execute(CancelRecovery(None, job.id), PATIENCE)
+    claimed = [await store.claim(webhook) for webhook in (scene.webhook, other)]
+    assert claimed == [[], []]
+    seen = await scene.until(job, lambda seen: seen.cancelled == 300)
+    assert (seen.status, store.actor.waiting()) == ("cancelled", 0)
+    await store.publish(scene.tenant, 1)
+    assert len(await store.claim(other)) == 1
+    assert check(path).problems == []
+
+
+async def test_what_waits_for_its_deliveries_or_its_tenant_takes_no_steps_meanwhile(store: Store) -> None:
+    scene = await down(store)
+    job = await scene.start()
+    await scene.until(job, lambda seen: seen.redelivered == MOST_WAITING)
+    before = store.commits()
+    for active in (False, True):
+        await store.actor.execute(UpdateTenant(scene.tenant.seq, active=active), PATIENCE)
+        await trio.testing.wait_all_tasks_blocked(0.3)
+    assert store.commits() - before <= 4, "of which two are the changes of the tenant"
+    assert (await scene.run(job)).succeeded == EVENTS
+
+
 async def test_a_deactivation_amid_ends_it_for_good(store: Store, path: Path) -> None:
     scene = await down(store)
     job, wide = await scene.start(), await scene.start(all_webhooks=True)
@@ -321,9 +353,12 @@ async def test_a_storage_that_fails_amid_loses_and_doubles_nothing(store: Store,
     scene = await down(store)
     job = await scene.start()
     await scene.until(job, lambda seen: seen.redelivered > 0)
-    with Locked(path):
-        while not store.actor.troubles():
-            await trio.lowlevel.checkpoint()
+    claimed = await store.claim(scene.webhook)
+    async with trio.open_nursery() as nursery:
+        with Locked(path):
+            nursery.start_soon(store.finish, scene.webhook, *(succeeded(delivery, at=now_ms()) for delivery in claimed))
+            while not store.actor.troubles():
+                await trio.lowlevel.checkpoint()
     seen = await scene.run(job)
     assert (seen.redelivered, seen.succeeded) == (EVENTS, EVENTS)
     events = await scene.redeliveries()
