@@ -9,6 +9,7 @@ import msgspec
 from daemon.events import PING, ping_payload
 from daemon.identifiers import new_delivery_id, new_event_id, new_webhook_id
 from daemon.persistence import queries, recovery_ends
+from daemon.persistence.fan_out import reserve
 from daemon.persistence.publishing import refuse_if_full
 from daemon.refusals import Conflict, LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
 from daemon.static_headers import restored
@@ -174,12 +175,11 @@ def _subscribe(db: sqlite3.Connection, webhook: Webhook) -> None:
 
 def _cancel_waiting(db: sqlite3.Connection, webhook: int, now: int, effects: Effects) -> None:
     """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later. Recoveries of
-    the webhook go on no further, also if it is revived."""
-    db.execute(
-        """UPDATE webhooks SET cancelled_through =
-           coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) WHERE seq = ?""",
-        (webhook,),
-    )
+    the webhook go on no further, also if it is revived.
+
+    The mark is a number of its own, so that a recovery that has yet to reach the webhook sees which of them came
+    first, though nothing was published between."""
+    db.execute("UPDATE webhooks SET cancelled_through = ? WHERE seq = ?", (reserve(db, 1), webhook))
     recovery_ends.deactivated(db, webhook, now, effects)
     effects.cancelled(webhook)
 

@@ -20,6 +20,8 @@ from daemon.persistence.checking import check
 from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     CancelRecovery,
+    Command,
+    DeleteWebhook,
     ForgetRecoveries,
     Ping,
     RecoveryStep,
@@ -281,6 +283,40 @@ async def test_a_deactivation_amid_ends_it_for_good(store: Store, path: Path) ->
     assert counted.cancelled + ended.cancelled == counted.redelivered + ended.redelivered < EVENTS
     assert await store.claim(scene.webhook) == []
     assert check(path).problems == []
+
+
+@pytest.mark.parametrize("whose", ["the tenant's", "all tenants'"])
+async def test_a_webhook_that_was_not_reached_before_its_deactivation_is_left_out_though_revived(
+    path: Path, whose: str
+) -> None:
+    async with running(path, Limits(webhooks_per_tenant=300)) as store:
+        scene = await down(store, 1)
+        others = [await store.webhook(scene.tenant) for _ in range(149)]
+        await store.publish(scene.tenant, 1)
+        for webhook in (scene.webhook, *others):
+            await scene.deliver(webhook, ends=failed)
+    last, next_to_last = others[-1], others[-2]
+    with closing(open_writer(path)) as db:
+        tenant = scene.tenant.seq if whose == "the tenant's" else None
+        start = StartRecovery(tenant, None, 0, now_ms() + 1, BOTH, None)
+        now, steps, limits = now_ms() + 1, ClockSteps(db), Limits(webhooks_per_tenant=300)
+
+        def run(*commands: Command[object]) -> list[object]:
+            answers = execute(db, commands, now, limits, Backlog(), steps).answers
+            assert check(path).problems == []
+            return answers
+
+        (job,) = run(start)
+        for _ in range(2):  # before it is reached, and again
+            run(DeleteWebhook(last.tenant, last.id))
+            run(UpdateWebhook(last.tenant, last.id, active=True))
+        run(RecoveryStep(job.seq, last.seq))
+        assert db.execute("SELECT count(*) FROM recovery_lanes WHERE webhook = ?", (last.seq,)).fetchone() == (0,)
+        run(RecoveryStep(job.seq, 0))
+        for webhook in (last, next_to_last):
+            run(RecoveryStep(job.seq, webhook.seq))
+        made = db.execute("SELECT webhook FROM deliveries WHERE redelivery_of IS NOT NULL").fetchall()
+        assert made == [(next_to_last.seq,)]
 
 
 async def test_an_inactive_tenant_pauses_it(store: Store) -> None:
