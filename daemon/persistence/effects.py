@@ -55,13 +55,10 @@ class Effects:
         """There may be rows that wait and could not be claimed until now."""
         self.work.append(Waiting(tenant, webhook, 1))
 
-    def claimed(self, tenant: int, webhook: int, count: int) -> None:
+    def dequeued(self, tenant: int, webhook: int, count: int) -> None:
+        """Rows are pending no more: claimed, or cancelled one by one."""
         change = Waiting(tenant, webhook, -count)
         self._changes.append(lambda backlog: backlog.add(change))
-
-    def withdrawn(self, tenant: int, webhook: int, count: int) -> None:
-        """Pending rows are cancelled, and say so."""
-        self.claimed(tenant, webhook, count)
 
     def cancelled(self, webhook: int) -> None:
         """All that waited for the webhook is cancelled from now on; its rows are yet to be rewritten."""

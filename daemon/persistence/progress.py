@@ -146,7 +146,7 @@ def _progressed(command: Progress, found: _Found, effects: Effects) -> Progresse
     for claim in command.claims:
         count = len(found.claimed.get(claim.webhook, ()))
         if count:
-            effects.claimed(command.tenant, claim.webhook, count)
+            effects.dequeued(command.tenant, claim.webhook, count)
     return Progressed(
         recorded=found.sending & {finished.delivery.seq for finished in command.finished},
         postponed=found.sending & {delivery.seq for delivery in command.postponed},

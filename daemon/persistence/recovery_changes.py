@@ -29,9 +29,9 @@ class Turn(Struct, frozen=True):
 class RecoveryChanges:
     """`opened`: lanes that are new, and the seqs of the tenants whose webhooks they are for (None: all tenants');
     `woken`: lanes, and `woken_tenants` tenants, for which there is something to do again; `started` and `ended`: jobs;
-    `withdrawn`: what waited and is cancelled."""
+    `withdrawn`: what waited and is cancelled; `looked_through`: up to which those long ended have been forgotten."""
 
-    __slots__ = ("ended", "opened", "started", "turns", "withdrawn", "woken", "woken_tenants")
+    __slots__ = ("ended", "looked_through", "opened", "started", "turns", "withdrawn", "woken", "woken_tenants")
 
     def __init__(self) -> None:
         self.opened: dict[Lane, int | None] = {}
@@ -41,3 +41,4 @@ class RecoveryChanges:
         self.started: list[Recovery] = []
         self.ended: list[Recovery] = []
         self.withdrawn: list[Cancelled] = []
+        self.looked_through: int | None = None

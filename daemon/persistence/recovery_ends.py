@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ASKED = "It was cancelled on request."
 _DEACTIVATED = "The webhook was deactivated."
 _COPIED = "The daemon started on a backup, which sends nothing by itself."
-_FORGOTTEN_AT_ONCE = 100
+_LOOKED_AT = 200
 _KEPT_AT_LEAST = 86_400_000  # ms
 
 _COMPLETE = """
@@ -38,12 +38,12 @@ FROM recovery_deliveries r JOIN deliveries d ON d.seq = r.delivery JOIN webhooks
 JOIN tenants t ON t.seq = w.tenant JOIN events e ON e.seq = d.event
 WHERE r.webhook = ?1 AND r.recovery = ?2 AND d.status = 'pending' AND d.seq > w.cancelled_through
 """
+_LOOK = "SELECT max(seq), count(*) FROM (SELECT seq FROM recoveries WHERE seq > ? ORDER BY seq LIMIT ?)"
 # While anything is kept of which a job can have known, so is the job.
 _FORGET = """
-DELETE FROM recoveries WHERE seq IN (
-    SELECT r.seq FROM recoveries r
-    WHERE r.last_delivery < coalesce((SELECT min(seq) FROM deliveries), 1 << 62) AND r.finished < ?1
-    AND NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = r.seq) ORDER BY r.seq LIMIT ?2)
+DELETE FROM recoveries WHERE seq > ?1 AND seq <= ?2 AND finished < ?3
+AND last_delivery < coalesce((SELECT min(seq) FROM deliveries), 1 << 62)
+AND NOT EXISTS (SELECT 1 FROM recovery_lanes l WHERE l.recovery = recoveries.seq)
 """
 _withdrawn = msgspec.json.Decoder(list[Cancelled])
 
@@ -103,12 +103,16 @@ def withdraw(db: sqlite3.Connection, recovery: int, webhook: int, now: int, effe
         "UPDATE deliveries SET status = 'cancelled', finished = ? WHERE seq IN (SELECT value FROM json_each(?))",
         (now, seqs),
     )
-    effects.withdrawn(tenant, webhook, len(waiting))
+    effects.dequeued(tenant, webhook, len(waiting))
     effects.recoveries.withdrawn += waiting
 
 
 def forget(db: sqlite3.Connection, command: ForgetRecoveries, now: int, effects: Effects) -> None:
-    db.execute(_FORGET, (now - _KEPT_AT_LEAST, _FORGOTTEN_AT_ONCE))
+    """Looks at some behind `command.after`, and then begins again at the oldest."""
+    last, count = db.execute(_LOOK, (command.after, _LOOKED_AT)).fetchone()
+    if count:
+        db.execute(_FORGET, (command.after, last, now - _KEPT_AT_LEAST))
+    effects.recoveries.looked_through = last if count == _LOOKED_AT else 0
 
 
 def _end(db: sqlite3.Connection, condition: str, value: int, reason: str, now: int, effects: Effects) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 200
 """Deliveries of one recovery that wait or run at one webhook."""
 
-# Fewer than these are not worth a step of their own.
-_LEAST_ROOM = MOST_WAITING // 4
+# Fewer than such a part of it are not worth a step of their own.
+_WORTH_A_STEP = 4
 _WEBHOOKS = 100
 
 _LANE = """
@@ -145,14 +145,15 @@ def _go_on(db: sqlite3.Connection, here: Lane, now: int, effects: Effects, limit
     following = "woken"
     if not ended and lane.open:
         most = max(1, limits.waiting_per_tenant // 2)  # half of what may wait is left to what is published
-        least = min(_LEAST_ROOM, most)
-        room = min(MOST_WAITING - waiting, most - effects.waiting_of(lane.tenant))
+        own = min(MOST_WAITING, max(1, most // 2))  # and some of the rest to the other webhooks
+        least = max(1, own // _WORTH_A_STEP)
+        room = min(own - waiting, most - effects.waiting_of(lane.tenant))
         if room >= least:
             decision = _decide(db, webhook, lane, room)
             waiting += _redeliver(db, recovery, webhook, lane, decision, now, effects)
             ended = decision.ended
-            following = "now" if MOST_WAITING - waiting >= least else "woken"
-        elif MOST_WAITING - waiting >= least:
+            following = "now" if own - waiting >= least else "woken"
+        elif own - waiting >= least:
             following = "later"
     if ended and (lane.removed or not waiting):
         db.execute("DELETE FROM recovery_deliveries WHERE webhook = ? AND recovery = ?", (webhook, recovery))

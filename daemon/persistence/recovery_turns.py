@@ -60,6 +60,7 @@ class RecoveryTurns:
         self._steps = 0
         self._next = 0.0
         self._forget_at = time.monotonic() + _BETWEEN_FORGETTING
+        self._forgotten = 0
         for recovery, webhook, tenant in connection.execute(_LANES).fetchall():
             self._open(Lane(recovery, webhook), tenant)
 
@@ -86,7 +87,7 @@ class RecoveryTurns:
             self._next = now + _BETWEEN_STEPS
         elif now >= self._forget_at:
             self._forget_at = now + _BETWEEN_FORGETTING
-            command = ForgetRecoveries()
+            command = ForgetRecoveries(self._forgotten)
         else:
             return
         self._under_way = Ticket(command, math.inf)
@@ -102,6 +103,8 @@ class RecoveryTurns:
         if changes.woken_tenants:
             for lane in [lane for lane, tenant in self._owners.items() if tenant in changes.woken_tenants]:
                 self._wake(lane)
+        if changes.looked_through is not None:
+            self._forgotten = changes.looked_through
         for recovery in changes.started:
             _tell(_EVENTS["running"], recovery, registry)
         for recovery in changes.ended:

@@ -367,10 +367,27 @@ async def test_it_waits_for_room_in_the_tenants_backlog_and_leaves_half_to_other
             await store.publish(tenant, 20)
             await scene.deliver(ends=failed)
         job = await scene.start()
-        await scene.until(job, lambda seen: seen.redelivered == 10)
-        await store.publish(tenant, 10)
+        await scene.until(job, lambda seen: seen.redelivered == 5)
+        await store.publish(tenant, 15)
         seen = await scene.run(job)
         assert (seen.redelivered, seen.succeeded) == (60, 60)
+
+
+async def test_one_endpoint_that_is_stuck_holds_up_no_other_however_few_may_wait(path: Path) -> None:
+    async with running(path, Limits(waiting_per_tenant=20)) as store:
+        tenant = await store.tenant()
+        stuck, other = await store.webhook(tenant), await store.webhook(tenant)
+        scene = Recovered(store, tenant, other)
+        for _ in range(4):
+            await store.publish(tenant, 10)
+            for webhook in (stuck, other):
+                await scene.deliver(webhook, ends=failed)
+        job = await scene.start(all_webhooks=True)
+        await scene.until(job, lambda seen: seen.redelivered == 10)
+        delivered = 0
+        while delivered < 40:  # nothing of the first is ever attempted
+            delivered += await scene.deliver(other)
+        assert (await scene.look(job)).status == "running"
 
 
 async def test_one_endpoint_that_is_stuck_holds_up_no_other(store: Store) -> None:
@@ -509,6 +526,23 @@ async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_be
         assert recovery_queries.recovery(db, ended.id, None) == ended
         execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) is None
+
+
+def test_forgetting_looks_at_a_few_jobs_at_a_time_and_comes_to_all(path: Path) -> None:
+    with closing(open_writer(path)) as db:
+        db.execute(
+            """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+               INSERT INTO recoveries (id, since, until, statuses, last_delivery, status, created, finished)
+               SELECT 'rcv_' || i, 0, 1, '[]', 0, 'completed', 1, iif(i > 990, 1, 9e12) FROM n"""
+        )
+        now, after, rounds = 10 * 86_400_000, 0, 0
+        while after or not rounds:
+            done = execute(db, [ForgetRecoveries(after)], now, Limits(), Backlog(), ClockSteps(db))
+            found = done.effects.recoveries.looked_through
+            assert found is not None
+            assert found - after <= 200
+            after, rounds = found, rounds + 1
+        assert db.execute("SELECT count(*), max(seq) FROM recoveries").fetchone() == (990, 990)
 
 
 async def test_one_that_fails_again_before_its_next_failed_delivery_is_met_is_not_redelivered_for_that(
