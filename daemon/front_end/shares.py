@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 import trio
@@ -11,7 +12,7 @@ from daemon.front_end.problems import Problem
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from daemon.persistence.actor import Persistence
 
@@ -23,6 +24,7 @@ LARGE: Final = 64 * 1024
 
 _LARGE_AT_A_TIME = 32
 _READS_AT_A_TIME = 2
+_EXAMINATIONS_AT_A_TIME = 2  # there are four readers
 _SOON = "Nothing was stored; send this again when some have been answered."
 
 
@@ -78,6 +80,7 @@ class FairReads:
         self._store = store
         self._turns: dict[int, trio.Semaphore] = {}
         self._wanting = Counter[int]()
+        self._examinations = trio.Semaphore(_EXAMINATIONS_AT_A_TIME)
 
     async def read(
         self,
@@ -87,13 +90,30 @@ class FairReads:
         **kwargs: P.kwargs,
     ) -> T:
         """`Persistence.read`, in `tenant`'s turn (None: an operator's, at once)."""
-        if tenant is None:
+        async with self._turn(tenant):
             return await self._store.read(query, *args, **kwargs)
+
+    async def examine(
+        self,
+        tenant: int | None,
+        query: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """A read that may take seconds: those of all tenants and operators together leave readers to the others."""
+        async with self._turn(tenant), self._examinations:
+            return await self._store.read(query, *args, **kwargs)
+
+    @asynccontextmanager
+    async def _turn(self, tenant: int | None) -> AsyncGenerator[None]:
+        if tenant is None:
+            yield
+            return
         self._wanting[tenant] += 1
         turn = self._turns.setdefault(tenant, trio.Semaphore(_READS_AT_A_TIME))
         try:
             async with turn:
-                return await self._store.read(query, *args, **kwargs)
+                yield
         finally:
             _less(self._wanting, tenant)
             if tenant not in self._wanting:

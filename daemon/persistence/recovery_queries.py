@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_COUNTED: Final = 1_000_000
 _MOST_EXAMINED = 200_000
 _AT_ONCE = 2000
-_SECONDS = 2.0
+_SECONDS = 1.0
 # The removed tenants' are being deleted.
 _OWNED = "(r.tenant IS NULL OR EXISTS (SELECT 1 FROM tenants t WHERE t.seq = r.tenant AND t.removed = 0))"
 _WEBHOOKS = """
@@ -89,7 +89,7 @@ def total(db: sqlite3.Connection, scope: Scope) -> int | None:
 
 
 def count(db: sqlite3.Connection, scope: Scope) -> Count:
-    """What a recovery begun now would do, as far as a second or two and some hundred thousand deliveries tell.
+    """What a recovery begun now would do, as far as about a second and some hundred thousand deliveries tell.
 
     Raises what it would be refused with because something is not active."""
     if scope.webhook is not None:

@@ -79,14 +79,14 @@ async def _recover(call: Call[Any, NewRecovery, NoQuery], webhook: Webhook | Non
     statuses = tuple(dict.fromkeys(body.statuses or ("failed", "interrupted")))
     scope = Scope(call.owner, None if webhook is None else webhook.seq, since, until, statuses)
     if body.dry_run:
-        count = await call.house.reads.read(call.owner, recovery_queries.count, scope)
+        count = await call.house.reads.examine(call.owner, recovery_queries.count, scope)
         return reply(
             RecoveryCount(
                 examined=count.examined, skipped=count.skipped, redelivered=count.redelivered, complete=count.whole
             ),
             202,
         )
-    total = await call.house.reads.read(call.owner, recovery_queries.total, scope)
+    total = await call.house.reads.examine(call.owner, recovery_queries.total, scope)
     command = StartRecovery(call.owner, None if webhook is None else webhook.id, since, until, statuses, total)
     recovery = await call.house.execute(command)
     return reply(_view(call.house, recovery), 202, Location=f"/v1/recoveries/{recovery.id}")
