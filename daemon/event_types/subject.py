@@ -62,7 +62,8 @@ _marking = json.JSONDecoder(object_pairs_hook=_marked, parse_float=str, parse_in
 
 
 def read(raw: Raw) -> Value:
-    """The object in `raw`, which is JSON text already, its numbers exact. Raises UnfitSubject."""
+    """The object in `raw`, which is JSON text already, its numbers exact. Raises UnfitSubject.
+    Takes up to 1 µs a value; other threads run meanwhile."""
     text = bytes(raw)
     if not text.startswith(b"{"):
         raise UnfitSubject(Fault((), "must be an object"))
@@ -79,10 +80,9 @@ def read(raw: Raw) -> Value:
     return value
 
 
-def is_large(raw: Raw) -> bool:
+def is_large(values: int) -> bool:
     """Whether to list everything that is wrong with it could take long."""
-    text = bytes(raw)
-    return text.count(b",") + text.count(b"[") + text.count(b"{") > _LARGE
+    return values > _LARGE
 
 
 _TOO_DEEP = Fault((), f"is nested deeper than {MOST_LEVELS} levels; send a flatter document")
