@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 _VALUE = 32  # bytes of a string that cost as much as one value
-_LONG = 16_384  # at most about half a millisecond
+_LONG = 32_768  # an ordinary one takes about a third of a millisecond
 
 
 def values(text: bytes) -> int:
-    """At least as many as it holds."""
+    """At least as many as it holds, itself aside."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def weight(text: bytes) -> int:
-    """About 30 ns of work each."""
+    """About 10 to 20 ns of work each."""
     return len(text) + _VALUE * values(text)
 
 
