@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
-import trio
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from daemon.described import described
@@ -16,6 +15,7 @@ from daemon.event_types.weight import weight
 from daemon.events import Envelope, PublishedEvent
 from daemon.front_end.decoding import NO_BODY, Body, decode, escape
 from daemon.front_end.headers import IDEMPOTENCY_KEY, TRACEPARENT
+from daemon.front_end.portion import Portion
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, at_pointer, invalid
 from daemon.front_end.query import NoQuery, Tenanted
 from daemon.front_end.routing import (
@@ -50,8 +50,7 @@ KEY_HEADER = IDEMPOTENCY_KEY.name
 _KEY = re.compile("[!-~]{1,255}")
 _LIKELY_BATCH = re.compile(rb'\s*\{\s*"events"')
 _LIKELY_NAME = re.compile(rb'\s*\{\s*"event"\s*:\s*"([a-z0-9._-]+)"')
-_TURN = 50_000  # of `weight`: a millisecond or two
-_EVENT = 512  # what any event weighs beside its text
+_EVENT = 512  # what any event weighs beside its text, see `weight`
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,20 +93,6 @@ class Understood(NamedTuple):
     fingerprint: bytes | None
 
 
-class Turn:
-    """What a request does on the event loop at a time: a batch of a thousand events would hold it for 20 ms."""
-
-    def __init__(self) -> None:
-        self._done = 0
-
-    async def about_to(self, work: int) -> None:
-        """Before so much work, by `weight`: lets others have their turn when there was much already."""
-        self._done += work
-        if self._done > _TURN:
-            self._done = work
-            await trio.lowlevel.checkpoint()
-
-
 _peek = msgspec.json.Decoder(_Peek)
 _named = msgspec.json.Decoder(_Named)
 _batch = msgspec.json.Decoder(_RawBatch)
@@ -140,9 +125,9 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     tenants = [_tenant(call, one.event, submission.pointer(index)) for index, one in enumerate(events)]
     now = now_ms()
     new: list[NewEvent] = []
-    turn = Turn()
+    portion = Portion()
     for tenant, one in zip(tenants, events, strict=True):
-        await turn.about_to(_EVENT + len(bytes(one.raw)))
+        await portion.about_to(_EVENT + len(bytes(one.raw)))
         new.append(
             NewEvent(
                 tenant=tenant,
@@ -179,9 +164,9 @@ async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) ->
         raise at_pointer("invalid", "/events", f"has more than {most_events} items (limits.batch_events); send fewer")
     events: list[Understood] = []
     errors: list[Culprit] = []
-    turn = Turn()
+    portion = Portion()
     for index, raw in enumerate(submission.events):
-        await turn.about_to(_EVENT + weight(bytes(raw)))
+        await portion.about_to(_EVENT + weight(bytes(raw)))
         pointer = submission.pointer(index)
         try:
             kind, event = _decoded(call, raw, pointer)
