@@ -17,6 +17,7 @@ from werkzeug.routing import Map, Rule
 from daemon.event_types.catalogue import Catalogue
 from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
+from daemon.front_end.fair_thread import FairThread
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.rate_limit import RateLimit
@@ -146,8 +147,8 @@ def create_app(
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
     types, rates = Catalogue(settings.events), RateLimit()
-    reads = FairReads(store)
-    house = House(store, settings, policy, metrics, ready, roles, shares, reads, types, rates, tuple(routes))
+    reads, thread = FairReads(store), FairThread()
+    house = House(store, settings, policy, metrics, ready, roles, shares, reads, thread, types, rates, tuple(routes))
     return Api(house, operator)
 
 

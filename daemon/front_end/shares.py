@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K", int, int | None)
 
 LARGE: Final = 64 * 1024
 """Bytes; a body with more is large."""
@@ -73,13 +74,34 @@ class Share:
             _less(self._large, self._tenant)
 
 
+class Turns:
+    """What a tenant may do at most `at_a_time` of; more of it waits, first come, first served."""
+
+    def __init__(self, at_a_time: int) -> None:
+        self._most = at_a_time
+        self._turns: dict[int | None, trio.Semaphore] = {}
+        self._wanting = Counter[int | None]()
+
+    @asynccontextmanager
+    async def of(self, tenant: int | None) -> AsyncGenerator[None]:
+        """None: an operator's, one more tenant here."""
+        self._wanting[tenant] += 1
+        turn = self._turns.setdefault(tenant, trio.Semaphore(self._most))
+        try:
+            async with turn:
+                yield
+        finally:
+            _less(self._wanting, tenant)
+            if tenant not in self._wanting:
+                del self._turns[tenant]
+
+
 class FairReads:
     """The store's reads, few of one tenant at a time: its slow ones wait for each other, not others for them."""
 
     def __init__(self, store: Persistence) -> None:
         self._store = store
-        self._turns: dict[int, trio.Semaphore] = {}
-        self._wanting = Counter[int]()
+        self._turns = Turns(_READS_AT_A_TIME)
         self._examinations = trio.Semaphore(_EXAMINATIONS_AT_A_TIME)
 
     async def read(
@@ -90,7 +112,9 @@ class FairReads:
         **kwargs: P.kwargs,
     ) -> T:
         """`Persistence.read`, in `tenant`'s turn (None: an operator's, at once)."""
-        async with self._turn(tenant):
+        if tenant is None:
+            return await self._store.read(query, *args, **kwargs)
+        async with self._turns.of(tenant):
             return await self._store.read(query, *args, **kwargs)
 
     async def examine(
@@ -101,26 +125,11 @@ class FairReads:
         **kwargs: P.kwargs,
     ) -> T:
         """A read that may take seconds: those of all tenants and operators together leave readers to the others."""
-        async with self._turn(tenant), self._examinations:
+        async with self._turns.of(tenant), self._examinations:
             return await self._store.read(query, *args, **kwargs)
 
-    @asynccontextmanager
-    async def _turn(self, tenant: int | None) -> AsyncGenerator[None]:
-        if tenant is None:
-            yield
-            return
-        self._wanting[tenant] += 1
-        turn = self._turns.setdefault(tenant, trio.Semaphore(_READS_AT_A_TIME))
-        try:
-            async with turn:
-                yield
-        finally:
-            _less(self._wanting, tenant)
-            if tenant not in self._wanting:
-                del self._turns[tenant]
 
-
-def _less(counts: Counter[int], tenant: int) -> None:
+def _less(counts: Counter[K], tenant: K) -> None:
     counts[tenant] -= 1
     if not counts[tenant]:
         del counts[tenant]
