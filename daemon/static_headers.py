@@ -43,9 +43,11 @@ def reserved_names() -> str:
 
 def faults(wanted: Mapping[str, str], stored: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
     """What is wrong with headers as they are given, each with the name, or None for all of them together. `stored` are
-    those that a hidden value may stand for. No value is repeated."""
+    those that a hidden value may stand for. No value is repeated. Of more than `MOST` none is looked at: they
+    may be very many."""
     if len(wanted) > MOST:
         yield None, f"has {len(wanted)} headers; at most {MOST} are sent"
+        return
     seen: set[str] = set()
     size = 0
     for name, value in wanted.items():

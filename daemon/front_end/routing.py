@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -45,6 +45,10 @@ Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
 
 PREFIXES = ("/v1/tenant", "/v1/onboard")
 """Where the webhook routes answer too, identically (CONTRACT §2)."""
+
+BODY_BYTES: Final = 65_536
+"""Suffices for a webhook with every field as long as it may be, each character escaped. Decoding it takes a few
+milliseconds at most, in which the event loop turns for nobody."""
 
 Room = Literal["api", "operators", "observation", "pages"]
 """Which listeners a route answers on, see `answers_on`."""
@@ -136,7 +140,8 @@ class Route(Generic[O_co, B_co, Q_co]):
     `responses` are type forms, the body is one of them (none: no JSON); `query` lists the query's parameters.
     `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
     `takes` and `gives` are the headers that its requests and its good answers may have, beside those of all.
-    `media`: of a good answer that is not JSON. `prefixed`: also answers under the compatibility prefixes."""
+    `media`: of a good answer that is not JSON. `body_bytes`: the most that its body may have, where that is less than
+    server.max_body_bytes (None: that alone). `prefixed`: also answers under the compatibility prefixes."""
 
     name: str
     method: str
@@ -152,6 +157,7 @@ class Route(Generic[O_co, B_co, Q_co]):
     takes: tuple[Header, ...] = ()
     gives: tuple[Header, ...] = ()
     media: str | None = None
+    body_bytes: int | None = BODY_BYTES
     room: Room = "api"
     prefixed: bool = False
 

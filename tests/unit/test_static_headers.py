@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -84,6 +85,15 @@ def test_a_name_that_is_not_a_webhooks_to_set_is_refused_and_the_error_lists_the
 )
 def test_what_is_refused_is_pointed_at(wanted: dict[str, str], names: list[str | None]) -> None:
     assert culprits(wanted) == names
+
+
+class Unread(dict[str, str]):
+    def items(self) -> NoReturn:
+        raise AssertionError("each of very many headers is looked at")
+
+
+def test_of_too_many_headers_none_is_looked_at() -> None:
+    assert culprits(Unread({f"h{n}": "x" for n in range(MOST + 1)})) == [None]
 
 
 @given(st.dictionaries(NAMES.map(str.lower), VALUES, max_size=MOST))
