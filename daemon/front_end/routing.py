@@ -4,7 +4,6 @@ are built from a table of these and from nothing else."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
+    from daemon.front_end.documents import Documents
     from daemon.front_end.headers import Header
     from daemon.front_end.rate_limit import RateLimit
     from daemon.front_end.shares import FairReads, Shares
@@ -69,6 +69,7 @@ class House:
     reads: FairReads
     event_types: Catalogue
     rates: RateLimit
+    documents: Documents
     routes: tuple[AnyRoute, ...]
 
     async def execute(self, command: Command[R]) -> R:
@@ -187,17 +188,6 @@ def answers_on(room: Room, role: Role, opened: frozenset[Role]) -> bool:
 def reply(view: Struct, status: int = 200, **headers: str) -> Reply:
     """A JSON answer."""
     return Reply(status, msgspec.json.encode(view), headers)
-
-
-def cached_reply(asked: Headers, body: bytes, content_type: str, **headers: str) -> Reply:
-    """A public document, unless the client has it (RFC 9110 §13.1.2). It may keep it, but asks each time whether it is
-    still so: an upgrade changes it."""
-    etag = f'"{blake2b(body, digest_size=8).hexdigest()}"'
-    common = {"ETag": etag, "Cache-Control": "public, no-cache", **headers}
-    known = (one.strip().removeprefix("W/") for one in asked.get("If-None-Match", "").split(","))
-    if any(one in (etag, "*") for one in known):
-        return Reply(304, headers=common)
-    return Reply(200, body, common, content_type)
 
 
 def problem_reply(problem: Problem) -> Reply:
