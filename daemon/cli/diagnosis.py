@@ -1,7 +1,8 @@
 """Why a delivery does not verify: which part of it is not what its sender signed (Standard Webhooks 1.0.0). Pure.
 
 Only the whole is signed, so a part is known to be wrong when putting it right makes a signature fit. Where nothing
-does, what a body or an id looks like says which part is the likeliest.
+does, a part that this daemon cannot have sent is named; where none is, which one is wrong cannot be told, and the order
+in which to look is said.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct
 
-from daemon.cli.alterations import Body, Id, Key, Timestamp, bodies, compact, ids, keys, timestamps
+from daemon.cli.alterations import Body, Id, Key, Timestamp, bodies, ids, keys, timestamps
+from daemon.cli.likeness import event_id, odd_body, odd_id
 from daemon.delivery.signing import Signer, parse_secret
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ Verdict = Literal["right", "old", "wrong", "suspect", "unknown"]
 _PARTS: tuple[Part, ...] = ("id", "timestamp", "signature", "secret", "body")
 _SIGNATURE_BYTES = 32
 _NO_TELLING = "cannot be told, no signature fits"
+_FORM = "It has the form of an event's id."
+_NUMBERS = {2: "two", 3: "three"}
 
 
 class Received(Struct, frozen=True):
@@ -38,7 +42,7 @@ class Received(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """`right`; `old`: a secret that signed but not as the newest; `wrong`; `suspect`: likely so; `unknown`."""
+    """`right`; `old`: a secret that signed but not as the newest; `wrong`; `suspect`: look there; `unknown`."""
 
     part: Part
     verdict: Verdict
@@ -71,16 +75,15 @@ def diagnose(received: Received, secrets: Sequence[str], at: float, tolerance: f
     found = _search(received, secrets, [raw for raw in signatures if raw is not None])
     moment = found.timestamp if found else next(timestamps(received.timestamp or ""), None)
     skew = None if moment is None else at - moment.seconds
-    said = {
+    said: dict[Part, Finding] = {
         "id": _of_id(received.id, found),
         "timestamp": _of_timestamp(received.timestamp, found, skew, tolerance),
         "signature": _of_signature(received.signature, signatures, found),
         "secret": _of_secret(secrets, found),
         "body": _of_body(received, found),
     }
-    explained = any(finding.verdict in ("wrong", "suspect") for part, finding in said.items() if part != "timestamp")
-    if found is None and skew is not None and not explained:
-        said["secret"] = Finding("secret", "suspect", _another_secret(len(secrets), len(signatures)))
+    if found is None and skew is not None and not _explained(received, said):
+        said |= _undecided(received, said, len(secrets))
     findings = [said[part] for part in _PARTS]
     verified = found is not None and all(finding.verdict in ("right", "old") for finding in findings)
     return Diagnosis(verified, skew, findings)
@@ -130,9 +133,9 @@ def _of_id(text: str | None, found: _Found | None) -> Finding:
         if found.id.change is None:
             return Finding("id", "right", f"{found.id.text} was signed.")
         return Finding("id", "wrong", f"Changed: {found.id.change}. Signed was {found.id.text}.")
-    if text.strip().startswith(("dlv_", "w")):
-        return Finding("id", "suspect", "Not an event's id: take the header webhook-id, which begins with evt_ here.")
-    return Finding("id", "unknown", f"Whether it is the one that was signed {_NO_TELLING}.")
+    if odd := odd_id(text):
+        return Finding("id", "suspect", odd.detail)
+    return Finding("id", "unknown", f"{_FORM} Whether it is the one that was signed {_NO_TELLING}.")
 
 
 def _of_timestamp(text: str | None, found: _Found | None, skew: float | None, tolerance: float) -> Finding:
@@ -151,7 +154,7 @@ def _of_timestamp(text: str | None, found: _Found | None, skew: float | None, to
         why = "the clock here is behind, or the sender's is ahead"
         return Finding("timestamp", "wrong", f"{when}, {duration(tolerance)} are allowed: {why}.")
     if found is None:
-        return Finding("timestamp", "unknown", f"{when}; whether it was changed {_NO_TELLING}.")
+        return Finding("timestamp", "unknown", f"{when}, which is in range; whether it was changed {_NO_TELLING}.")
     return Finding("timestamp", "right", f"{when}.")
 
 
@@ -160,12 +163,14 @@ def _of_signature(text: str | None, signatures: Sequence[bytes | None], found: _
         return Finding("signature", "wrong", "The header webhook-signature is missing.")
     if not signatures:
         return Finding("signature", "wrong", "It holds none of version 1: v1, and base64, several apart by spaces.")
+    several = f"the header has {_NUMBERS.get(len(signatures), len(signatures))} signatures"
+    rotated = f"; {several}: the secret is being rotated, each that is in force signs" if len(signatures) > 1 else ""
     if found is not None:
-        return Finding("signature", "right", f"Number {found.signature + 1} of {len(signatures)} fits.")
+        return Finding("signature", "right", f"Number {found.signature + 1} of {len(signatures)} fits{rotated}.")
     if damaged := signatures.count(None):
         which = f"{damaged} of {len(signatures)} was cut or changed"
         return Finding("signature", "wrong", f"{which}: each is v1, and the base64 of {_SIGNATURE_BYTES} bytes.")
-    return Finding("signature", "unknown", "Well formed, but it fits nothing that was tried.")
+    return Finding("signature", "unknown", f"Well formed, but fits nothing that was tried{rotated}.")
 
 
 def _of_secret(secrets: Sequence[str], found: _Found | None) -> Finding:
@@ -214,31 +219,48 @@ def _of_body(received: Received, found: _Found | None) -> Finding:
         return Finding("body", "wrong", f"It has {size}, {received.length:,} were sent (content-length).")
     if not received.body:
         return Finding("body", "wrong", "It is empty.")
-    return _likely_body(received.body)
-
-
-def _likely_body(body: bytes) -> Finding:
-    """What a body that no signature fits looks like, beside those that this daemon sends."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return Finding("body", "suspect", "It is not UTF-8, as all that this daemon sends is.")
-    changed = "It was parsed and written again, probably: verify the bytes as they came."
-    if compact(text) != text:
-        return Finding("body", "suspect", f"It has white space, which this daemon does not send. {changed}")
-    if not text.startswith('{"Event":'):
-        return Finding("body", "suspect", f"It does not begin with the event's name, as this daemon's do. {changed}")
+    if odd := odd_body(received.body):
+        return Finding("body", "suspect", odd.detail)
     return Finding("body", "unknown", "It looks as this daemon writes them, but no signature fits.")
 
 
-def _another_secret(given: int, signed: int) -> str:
-    which = "None of these" if given > 1 else "Not this secret"
-    several = f" ({signed} did)" if signed > 1 else ""
-    return (
-        f"{which} signed it, most likely{several}: the rest looks as it was sent. It may be another webhook's, or one "
-        "that was replaced: `tenant-webhooks webhooks secret ID` shows the one in force. If it is that one, a value in "
-        "the body was changed."
+def _explained(received: Received, said: dict[Part, Finding]) -> bool:
+    """Whether what is known to be wrong may be all that is. The time alone does not spoil a signature."""
+    if any(finding.verdict == "wrong" for part, finding in said.items() if part != "timestamp"):
+        return True
+    oddities = (odd_id(received.id or ""), odd_body(received.body))
+    return any(odd.enough for odd in oddities if odd is not None)
+
+
+def _undecided(received: Received, said: dict[Part, Finding], secrets: int) -> dict[Part, Finding]:
+    """The parts that remain, with the order in which to look and how to find out."""
+    remain = "secret, body, id or timestamp" if said["timestamp"].verdict == "wrong" else "secret, body or id"
+    given = "this secret" if secrets == 1 else f"these {secrets} secrets"
+    secret = (
+        f"Look here first. No signature fits {given}, and which of {remain} is not the one that was signed cannot be "
+        "told. `tenant-webhooks webhooks secret ID` shows the webhook's secret: that of another webhook does not fit, "
+        "nor one that was replaced and has ended."
     )
+    length = (
+        ": compare that with the header content-length"
+        if received.length is None
+        else ", as content-length said: none was added or lost"
+    )
+    show = f"`tenant-webhooks events get {event_id(received.id or '')} --json`"
+    odd = "" if said["body"].verdict == "unknown" else f" {said['body'].detail}"
+    body = (
+        f"Look here second.{odd} It has {len(received.body):,} bytes{length}. {show} shows the payload as "
+        "sent: one character that differs is enough."
+    )
+    id = (
+        f"Look here third. {said['id'].detail if said['id'].verdict == 'suspect' else _FORM} If it is not the one that "
+        "was signed, `events get` shows another payload or finds no event (nor does it once retention removed it)."
+    )
+    return {
+        "secret": Finding("secret", "suspect", secret),
+        "body": Finding("body", "suspect", body),
+        "id": Finding("id", "suspect", id),
+    }
 
 
 def duration(seconds: float) -> str:

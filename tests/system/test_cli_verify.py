@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from harness.starting import Daemons, Receivers
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-BODY = '{"Event":"webhook.ping","Webhook":{"Name":"Zoë"}}'.encode()
+ID = "evt_019a062d9b80a84e4cf0f13b6d02c95e"
+BODY = '{"Event":"webhook.ping","Timestamp":"2025-10-21T11:00:00Z","Webhook":{"Name":"Zoë"}}'.encode()
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,8 @@ def _no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def head(body: bytes = BODY) -> bytes:
     now = int(time.time())
-    signature = Signer([KEY]).sign("evt_1", now, body).decode()
-    return f"webhook-id: evt_1\nwebhook-timestamp: {now}\nwebhook-signature: {signature}\n".encode()
+    signature = Signer([KEY]).sign(ID, now, body).decode()
+    return f"webhook-id: {ID}\nwebhook-timestamp: {now}\nwebhook-signature: {signature}\n".encode()
 
 
 def secret_file(folder: Path, *keys: bytes) -> str:
@@ -48,8 +49,8 @@ def test_the_secret_may_be_in_the_environment_and_the_headers_in_options(
 ) -> None:
     monkeypatch.setenv("TENANT_WEBHOOKS_SECRET", format_secret(KEY))
     now = int(time.time())
-    signature = Signer([KEY]).sign("evt_1", now, BODY).decode()
-    options = ["--id", "evt_1", "--timestamp", str(now), "--signature", signature]
+    signature = Signer([KEY]).sign(ID, now, BODY).decode()
+    options = ["--id", ID, "--timestamp", str(now), "--signature", signature]
     result = run("verify", *options, "--body", "-", input=BODY)
     assert result.exit_code == 0, result.output
 
@@ -71,13 +72,14 @@ def test_for_programs_it_is_one_document_with_the_same_exit_code(tmp_path: Path)
     document = json.loads(result.stdout)
     assert document["verified"] is False
     assert [finding["part"] for finding in document["findings"]] == ["id", "timestamp", "signature", "secret", "body"]
-    assert {f["part"]: f["verdict"] for f in document["findings"]}["secret"] == "suspect"
+    assert {f["part"] for f in document["findings"] if f["verdict"] == "suspect"} == {"secret", "body", "id"}
+    assert all(f.keys() == {"part", "verdict", "detail"} for f in document["findings"])
     assert abs(document["skewSeconds"]) < 60
 
 
 def test_an_old_delivery_verifies_as_of_when_it_came(tmp_path: Path) -> None:
-    signature = Signer([KEY]).sign("evt_1", 1_761_044_400, BODY).decode()
-    request = f"webhook-id: evt_1\nwebhook-timestamp: 1761044400\nwebhook-signature: {signature}\n\n".encode() + BODY
+    signature = Signer([KEY]).sign(ID, 1_761_044_400, BODY).decode()
+    request = f"webhook-id: {ID}\nwebhook-timestamp: 1761044400\nwebhook-signature: {signature}\n\n".encode() + BODY
     file = secret_file(tmp_path)
     assert run("verify", "--secret-file", file, input=request).exit_code == 1
     for when in ("2025-10-21T11:00:03Z", "1761044403"):
