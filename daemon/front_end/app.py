@@ -19,6 +19,7 @@ from daemon.event_types.catalogue import Catalogue
 from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
 from daemon.front_end.documents import Documents
+from daemon.front_end.fair_thread import FairThread
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
 from daemon.front_end.rate_limit import RateLimit
@@ -150,10 +151,10 @@ def create_app(
     # Half of the connections: what one tenant holds in requests, others still have room beside.
     shares = Shares(max(1, settings.server.max_connections // 2))
     types, rates = Catalogue(settings.events), RateLimit()
-    reads = FairReads(store)
+    reads, thread = FairReads(store), FairThread()
     table = tuple(routes)
     documents = Documents(table)
-    house = House(store, settings, policy, metrics, ready, roles, shares, reads, types, rates, documents, table)
+    house = House(store, settings, policy, metrics, ready, roles, shares, reads, thread, types, rates, documents, table)
     return Api(house, operator)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
     from daemon.front_end.documents import Documents
+    from daemon.front_end.fair_thread import FairThread
     from daemon.front_end.headers import Header
     from daemon.front_end.rate_limit import RateLimit
     from daemon.front_end.shares import FairReads, Shares
@@ -56,8 +57,8 @@ Room = Literal["api", "operators", "observation", "pages"]
 
 @dataclass(frozen=True)
 class House:
-    """What handlers work with. `reads` are the store's, in the turn of a tenant. `roles` are those of the opened
-    listeners: the settings do not know of systemd's. `routes` are all there are."""
+    """What handlers work with. `reads` are the store's, in the turn of a tenant; `thread` is for what takes long.
+    `roles` are those of the opened listeners: the settings do not know of systemd's. `routes` are all there are."""
 
     store: Persistence
     settings: Settings
@@ -67,6 +68,7 @@ class House:
     roles: frozenset[Role]
     shares: Shares
     reads: FairReads
+    thread: FairThread
     event_types: Catalogue
     rates: RateLimit
     documents: Documents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 import trio
@@ -11,12 +12,13 @@ from daemon.front_end.problems import Problem
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from daemon.persistence.actor import Persistence
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K", int, int | None)
 
 LARGE: Final = 64 * 1024
 """Bytes; a body with more is large."""
@@ -71,13 +73,34 @@ class Share:
             _less(self._large, self._tenant)
 
 
+class Turns:
+    """What a tenant may do at most `at_a_time` of; more of it waits, first come, first served."""
+
+    def __init__(self, at_a_time: int) -> None:
+        self._most = at_a_time
+        self._turns: dict[int | None, trio.Semaphore] = {}
+        self._wanting = Counter[int | None]()
+
+    @asynccontextmanager
+    async def of(self, tenant: int | None) -> AsyncGenerator[None]:
+        """None: an operator's, one more tenant here."""
+        self._wanting[tenant] += 1
+        turn = self._turns.setdefault(tenant, trio.Semaphore(self._most))
+        try:
+            async with turn:
+                yield
+        finally:
+            _less(self._wanting, tenant)
+            if tenant not in self._wanting:
+                del self._turns[tenant]
+
+
 class FairReads:
     """The store's reads, few of one tenant at a time: its slow ones wait for each other, not others for them."""
 
     def __init__(self, store: Persistence) -> None:
         self._store = store
-        self._turns: dict[int, trio.Semaphore] = {}
-        self._wanting = Counter[int]()
+        self._turns = Turns(_READS_AT_A_TIME)
 
     async def read(
         self,
@@ -89,18 +112,11 @@ class FairReads:
         """`Persistence.read`, in `tenant`'s turn (None: an operator's, at once)."""
         if tenant is None:
             return await self._store.read(query, *args, **kwargs)
-        self._wanting[tenant] += 1
-        turn = self._turns.setdefault(tenant, trio.Semaphore(_READS_AT_A_TIME))
-        try:
-            async with turn:
-                return await self._store.read(query, *args, **kwargs)
-        finally:
-            _less(self._wanting, tenant)
-            if tenant not in self._wanting:
-                del self._turns[tenant]
+        async with self._turns.of(tenant):
+            return await self._store.read(query, *args, **kwargs)
 
 
-def _less(counts: Counter[int], tenant: int) -> None:
+def _less(counts: Counter[K], tenant: K) -> None:
     counts[tenant] -= 1
     if not counts[tenant]:
         del counts[tenant]

@@ -25,7 +25,7 @@ from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
 from daemon.persistence.commands import CreateToken
 from daemon.persistence.database import open_writer
-from daemon.settings import Limits, ServerSettings, Settings, StorageSettings, TcpBind
+from daemon.settings import EventTypeSettings, Limits, ServerSettings, Settings, StorageSettings, TcpBind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -139,6 +139,7 @@ async def house(
     observe: bool = False,
     admin: bool = False,
     limits: Limits | None = None,
+    events: Mapping[str, EventTypeSettings] | None = None,
     request_timeout: float = 10,
     routes: Iterable[AnyRoute] = ROUTES,
 ) -> AsyncIterator[House]:
@@ -148,6 +149,7 @@ async def house(
         server=ServerSettings(bind=(ANYWHERE,), request_timeout=request_timeout),
         storage=StorageSettings(path=str(folder / "webhooks.db"), min_free_bytes=0),
         limits=limits or Limits(),
+        events=dict(events or {}),
     )
     path, metrics, ready = folder / "webhooks.db", Metrics(), Readiness()
     store = Persistence(open_writer(path), path, settings.storage, settings.limits, metrics)

@@ -54,8 +54,10 @@ def event(subject: str | bytes, *, types: Catalogue = ANY, **fields: object) -> 
     assert kind is not None
     raw = published(subject, **fields)
     made = kind.decode(raw)
-    assert kind.faults(made) == []
-    return kind.payload(made, NOW), kind.fingerprint(made, raw)
+    examined = kind.examine(made, raw, keyed=True)
+    assert examined.faults == []
+    assert examined.fingerprint is not None
+    return kind.payload(made, NOW), examined.fingerprint
 
 
 def published(subject: str | bytes, **fields: object) -> bytes:
@@ -67,7 +69,8 @@ def published(subject: str | bytes, **fields: object) -> bytes:
 def faults(subject: str, types: Catalogue = ANY) -> list[tuple[str, str]]:
     kind = types.get(NAME)
     assert kind is not None
-    found = kind.faults(kind.decode(published(subject)))
+    raw = published(subject)
+    found = kind.examine(kind.decode(raw), raw, keyed=True).faults
     return [("".join(f"/{step}" for step in fault.path), fault.detail) for fault in found]
 
 

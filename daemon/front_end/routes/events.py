@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
-import trio
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from daemon.described import described
+from daemon.event_types.weight import weight
 from daemon.events import Envelope, PublishedEvent
 from daemon.front_end.decoding import NO_BODY, Body, decode, escape
 from daemon.front_end.headers import IDEMPOTENCY_KEY, TRACEPARENT
+from daemon.front_end.portion import Portion
 from daemon.front_end.problems import MOST_ERRORS, Culprit, Problem, at_pointer, invalid
 from daemon.front_end.query import NoQuery, Tenanted
 from daemon.front_end.routing import (
@@ -48,10 +50,8 @@ KEY_HEADER = IDEMPOTENCY_KEY.name
 _KEY = re.compile("[!-~]{1,255}")
 _LIKELY_BATCH = re.compile(rb'\s*\{\s*"events"')
 _LIKELY_NAME = re.compile(rb'\s*\{\s*"event"\s*:\s*"([a-z0-9._-]+)"')
-_EVENTS_A_TURN = 50
-_LONG = 1024
-_SMALL = 65_536
-_FEW_BYTES = 8
+_SMALL, _FEW_BYTES = 65_536, 8
+_EVENT = 512  # what any event weighs beside its text, see `weight`
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,11 +90,12 @@ class Submission(Struct, frozen=True):
 
 
 class Understood(NamedTuple):
-    """An event of a type that there is, whole and right."""
+    """An event of a type that there is, whole and right. `fingerprint`: None if it has no idempotency key."""
 
     type: EventType
     event: Envelope
     raw: bytes | Raw
+    fingerprint: bytes | None
 
 
 _peek = msgspec.json.Decoder(_Peek)
@@ -128,20 +129,21 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     202 means that the event and one delivery for each webhook that wants it are on disk. The same idempotency key
     again answers the first result and delivers nothing twice. An operator's token says whose each event is."""
     submission = call.body
-    events = _with_key(submission, await _understood(call), combined(call.headers, KEY_HEADER))
+    key = combined(call.headers, KEY_HEADER)
+    events = _with_key(submission, await _understood(call, keyed=key is not None), key)
     tenants = [_tenant(call, one.event, submission.pointer(index)) for index, one in enumerate(events)]
     now = now_ms()
     new: list[NewEvent] = []
+    portion = Portion()
     for tenant, one in zip(tenants, events, strict=True):
-        await _take_turns(len(new), one.raw)
-        key = one.event.idempotency_key
+        await portion.about_to(_EVENT + len(bytes(one.raw)))
         new.append(
             NewEvent(
                 tenant=tenant,
                 type=one.event.event,
                 payload=one.type.payload(one.event, now),
-                idempotency_key=key,
-                fingerprint=None if key is None else one.type.fingerprint(one.event, one.raw),
+                idempotency_key=one.event.idempotency_key,
+                fingerprint=one.fingerprint,
             )
         )
     traceparent = accepted(combined(call.headers, TRACE_HEADER))
@@ -156,16 +158,9 @@ async def get(call: Call[Event, None, NoQuery]) -> Reply:
     return reply(event_view(call.object, deliveries))
 
 
-async def _take_turns(index: int, raw: bytes | Raw) -> None:
-    """A batch of a thousand would hold the event loop for 20 ms: others have their turn in between; the more so where
-    there is much to check."""
-    if index and (not index % _EVENTS_A_TURN or len(bytes(raw)) > _LONG):
-        await trio.lowlevel.checkpoint()
-
-
-async def _understood(call: Call[None, Submission, Tenanted]) -> list[Understood]:
-    """Raises Problem `too-large`, `not-json`, `invalid` with every culprit, `forbidden` when a tenant names another,
-    whether that exists or not."""
+async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) -> list[Understood]:
+    """`keyed`: they have a key that is not in them. Raises Problem `too-large`, `not-json`, `invalid` with every
+    culprit, `forbidden` when a tenant names another, whether that exists or not."""
     submission, limits = call.body, call.house.settings.limits
     most_bytes, most_events = limits.event_bytes, limits.batch_events
     for index, raw in enumerate(submission.events[:most_events]):
@@ -178,8 +173,9 @@ async def _understood(call: Call[None, Submission, Tenanted]) -> list[Understood
         raise at_pointer("invalid", "/events", f"has more than {most_events} items (limits.batch_events); send fewer")
     events: list[Understood] = []
     errors: list[Culprit] = []
+    portion = Portion()
     for index, raw in enumerate(submission.events):
-        await _take_turns(index, raw)
+        await portion.about_to(_EVENT + weight(bytes(raw)))
         pointer = submission.pointer(index)
         try:
             kind, event = _decoded(call, raw, pointer)
@@ -189,9 +185,13 @@ async def _understood(call: Call[None, Submission, Tenanted]) -> list[Understood
             errors.extend(problem.document.errors)
             continue
         _check_tenant(call, event.tenant, pointer)
-        if len(errors) < MOST_ERRORS:  # more are not told
-            errors.extend(_culprit(fault, pointer) for fault in kind.faults(event))
-        events.append(Understood(kind, event, raw))
+        if len(errors) >= MOST_ERRORS:  # more are not told
+            continue
+        wanted = keyed or event.idempotency_key is not None
+        examine = partial(kind.examine, event, raw, keyed=wanted)
+        examined = await call.house.thread.run(call.owner, examine) if kind.takes_long(event) else examine()
+        errors.extend(_culprit(fault, pointer) for fault in examined.faults)
+        events.append(Understood(kind, event, raw, examined.fingerprint))
     if errors:
         raise invalid(errors)
     return events
