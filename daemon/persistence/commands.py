@@ -221,7 +221,9 @@ class RecoveryStep(Internal[None], frozen=True):
 
 
 class ForgetRecoveries(Internal[None], frozen=True):
-    """Delete some of the jobs that ended long ago."""
+    """Delete those that ended long ago, of the next few jobs behind one (a seq)."""
+
+    after: int = 0
 
 
 class Claim(Struct, frozen=True, array_like=True):

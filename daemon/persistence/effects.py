@@ -55,13 +55,10 @@ class Effects:
         """There may be rows that wait and could not be claimed until now."""
         self.work.append(Waiting(tenant, webhook, 1))
 
-    def claimed(self, tenant: int, webhook: int, count: int) -> None:
+    def dequeued(self, tenant: int, webhook: int, count: int) -> None:
+        """Rows are pending no more: claimed, or cancelled one by one."""
         change = Waiting(tenant, webhook, -count)
         self._changes.append(lambda backlog: backlog.add(change))
-
-    def withdrawn(self, tenant: int, webhook: int, count: int) -> None:
-        """Pending rows are cancelled, and say so."""
-        self.claimed(tenant, webhook, count)
 
     def cancelled(self, webhook: int) -> None:
         """All that waited for the webhook is cancelled from now on; its rows are yet to be rewritten."""
@@ -72,9 +69,11 @@ class Effects:
         self._changes.append(lambda backlog: backlog.clear_tenant(tenant))
         self.registry.append(lambda registry: registry.remove_tenant(tenant))
         self.removing.add(tenant)
+        self.recoveries.woken_tenants.append(tenant)
 
     def reactivated(self, tenant: int) -> None:
         self._reactivated.append(tenant)
+        self.recoveries.woken_tenants.append(tenant)
 
     def carry_out(self, registry: Registry) -> dict[int, dict[int, int]]:
         """Apply all to the registry and the backlog; returns the work to offer, tenant → webhook → count."""

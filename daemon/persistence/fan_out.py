@@ -67,15 +67,20 @@ def promise(
     db: sqlite3.Connection, first_event: int, last_event: int, deliveries: int, targets: Sequence[Destination]
 ) -> int:
     """That so many deliveries will be made of the events with these numbers. Returns the `seq` of the promise."""
-    db.execute(_RESERVE)
-    (reserved,) = db.execute(_RESERVED).fetchone()
-    db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'deliveries'", (reserved + deliveries,))
-    row = (first_event, last_event, reserved + 1, msgspec.json.encode(targets).decode())
+    row = (first_event, last_event, reserve(db, deliveries), msgspec.json.encode(targets).decode())
     cursor = db.execute(
         "INSERT INTO fan_outs (first_event, last_event, next_delivery, targets) VALUES (?, ?, ?, ?)", row
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def reserve(db: sqlite3.Connection, count: int) -> int:
+    """The first of so many numbers that no delivery gets by itself from now on."""
+    db.execute(_RESERVE)
+    (given,) = db.execute(_RESERVED).fetchone()
+    db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'deliveries'", (given + count,))
+    return given + 1
 
 
 def fan_out(db: sqlite3.Connection, seq: int, now: int, effects: Effects) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from daemon.events import PING
 from daemon.instants import rfc3339
 from daemon.model import Claimed, Endpoint, Finished, LastDelivery
+from daemon.persistence import recovery_ends
 from daemon.persistence.bulk import Bulk
 from daemon.persistence.commands import Bound, Progress, Progressed
 from daemon.persistence.rows import Report
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # (they are JSON themselves and have no NUL, where `length` would stop).
 # A webhook's own limit counts what is `sending`, but for what this batch records: an attempt begins when the one before
 # it has ended. What the batch puts back counts: it is older than anything that could be claimed before it.
+# What a cancelled recovery has made is not claimed, though withdrawing all of it takes some steps.
 _LOOK = """
 WITH wanted AS MATERIALIZED (
     SELECT c.value ->> 0 webhook, w.max_concurrent most, CASE WHEN w.max_concurrent IS NULL THEN c.value ->> 1
@@ -47,7 +49,10 @@ FROM (
     FROM wanted c JOIN webhooks w ON w.seq = c.webhook AND w.active
     JOIN tenants t ON t.seq = w.tenant AND t.active
     JOIN json_each((SELECT json_group_array(seq) FROM (SELECT seq FROM deliveries q WHERE q.finished IS NULL
-        AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through ORDER BY q.seq LIMIT ?3))) p
+        AND q.status = 'pending' AND q.webhook = w.seq AND q.seq > w.cancelled_through
+        AND NOT EXISTS (SELECT 1 FROM recovery_deliveries o CROSS JOIN recoveries r ON r.seq = o.recovery
+                        WHERE o.delivery = q.seq AND r.finished IS NOT NULL)
+        ORDER BY q.seq LIMIT ?3))) p
         ON p.key < c.allowed
         AND (c.most IS NOT 1 OR NOT EXISTS (
             SELECT 1 FROM fan_outs f JOIN json_each(f.targets) t ON t.value ->> 2 = w.seq
@@ -126,6 +131,9 @@ def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, eff
     _RECORD.run(db, rows)
     if claimed:
         db.execute(_CLAIM, (now, _json(claimed)))
+    again = [f.delivery.seq for f in recorded if f.delivery.redelivery]
+    if again:
+        recovery_ends.delivered(db, again, effects)
     counts = _counts(recorded)
     if counts:
         db.execute(_COUNT, (_json(counts),))
@@ -138,7 +146,7 @@ def _progressed(command: Progress, found: _Found, effects: Effects) -> Progresse
     for claim in command.claims:
         count = len(found.claimed.get(claim.webhook, ()))
         if count:
-            effects.claimed(command.tenant, claim.webhook, count)
+            effects.dequeued(command.tenant, claim.webhook, count)
     return Progressed(
         recorded=found.sending & {finished.delivery.seq for finished in command.finished},
         postponed=found.sending & {delivery.seq for delivery in command.postponed},

@@ -8,8 +8,9 @@ import msgspec
 
 from daemon.identifiers import new_recovery_id
 from daemon.persistence import queries, recovery_ends, recovery_queries, recovery_steps
-from daemon.persistence.webhooks import refuse_inactive
-from daemon.refusals import LimitReached, NotFound, TenantInactive
+from daemon.persistence.activity import refuse_inactive_tenant, refuse_inactive_webhook
+from daemon.persistence.recovery_changes import Lane
+from daemon.refusals import LimitReached, NotFound
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,10 +30,10 @@ def start(db: sqlite3.Connection, command: StartRecovery, now: int, effects: Eff
         found = queries.webhook(db, command.webhook, tenant)
         if found is None:
             raise NotFound("There is no webhook with this id.")
-        refuse_inactive(db, found)
+        refuse_inactive_webhook(db, found.seq)
         tenant, webhook = found.tenant, found.seq
     elif tenant is not None:
-        _refuse_inactive_tenant(db, tenant)
+        refuse_inactive_tenant(db, tenant)
     _refuse_one_more(db, tenant)
     _make_room(db, tenant)
     cursor = db.execute(
@@ -59,24 +60,16 @@ def start(db: sqlite3.Connection, command: StartRecovery, now: int, effects: Eff
             "INSERT INTO recovery_lanes (recovery, webhook, position_created) VALUES (?, ?, ?)",
             (seq, webhook, command.since),
         )
-        effects.recoveries.opened.append((seq, webhook))
+        effects.recoveries.opened[Lane(seq, webhook)] = tenant
         over = False
     else:  # the first hundred at once: from now on their deactivation ends it for them
-        over = recovery_steps.find_webhooks(db, seq, effects).over
+        over = recovery_steps.find_webhooks(db, seq, effects).next == "over"
         if not over:
-            effects.recoveries.opened.append((seq, 0))
+            effects.recoveries.opened[Lane(seq, 0)] = tenant
     effects.recoveries.started.append(recovery_queries.by_seq(db, seq))
     if over:
         recovery_ends.complete(db, seq, now, effects)
     return recovery_queries.by_seq(db, seq)
-
-
-def _refuse_inactive_tenant(db: sqlite3.Connection, tenant: int) -> None:
-    found = db.execute("SELECT active FROM tenants WHERE seq = ? AND removed = 0", (tenant,)).fetchone()
-    if found is None:
-        raise NotFound("There is no tenant with this id.")
-    if not found[0]:
-        raise TenantInactive('The tenant is not active. Set its "active" to true first.')
 
 
 def _refuse_one_more(db: sqlite3.Connection, tenant: int | None) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from daemon.identifiers import time_prefix
 from daemon.model import Millis, Recoverable
 from daemon.persistence import recovery_ends, rows
-from daemon.persistence.recovery_changes import Turn
+from daemon.persistence.recovery_changes import Lane, Turn
 from daemon.persistence.recovery_window import Position, Range, decide, window
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MOST_WAITING: Final = 200
 """Deliveries of one recovery that wait or run at one webhook."""
 
-# Fewer than these are not worth a step of their own.
-_LEAST_ROOM = MOST_WAITING // 4
+# Fewer than such a part of it are not worth a step of their own.
+_WORTH_A_STEP = 4
 _WEBHOOKS = 100
 
 _LANE = """
@@ -58,9 +58,13 @@ FROM json_each(?) j JOIN deliveries d ON d.seq = j.value ORDER BY j.key
 """
 _OWN_THESE = "INSERT INTO recovery_deliveries SELECT seq, ?, webhook FROM deliveries WHERE seq > ?"
 _NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries'"
+_JOB = """
+SELECT r.tenant, r.since, r.next_webhook, r.tenant IS NULL OR t.active
+FROM recoveries r LEFT JOIN tenants t ON t.seq = r.tenant WHERE r.seq = ? AND coalesce(t.removed, 0) = 0
+"""
 _OPEN = """
-SELECT json_group_array(json_array(webhook, has)) FROM (
-    SELECT w.seq webhook, w.active AND t.active AND w.cancelled_through <= r.last_delivery AND EXISTS (
+SELECT json_group_array(json_array(webhook, tenant, has)) FROM (
+    SELECT w.seq webhook, w.tenant, w.active AND t.active AND w.cancelled_through <= r.last_delivery AND EXISTS (
         SELECT 1 FROM deliveries d WHERE d.webhook = w.seq AND d.status IN ('failed', 'interrupted')
         AND d.created >= r.since AND d.created < r.until) has
     FROM recoveries r CROSS JOIN webhooks w CROSS JOIN tenants t ON t.seq = w.tenant AND t.removed = 0
@@ -89,7 +93,7 @@ class _Lane(Struct, frozen=True):
 
 
 _statuses = msgspec.json.Decoder(tuple[Recoverable, ...])
-_webhooks = msgspec.json.Decoder(list[tuple[int, int]])
+_webhooks = msgspec.json.Decoder(list[tuple[int, int, int]])
 
 
 def step(db: sqlite3.Connection, command: RecoveryStep, now: int, effects: Effects, limits: Limits) -> None:
@@ -97,73 +101,79 @@ def step(db: sqlite3.Connection, command: RecoveryStep, now: int, effects: Effec
     turn = (
         find_webhooks(db, command.recovery, effects)
         if not command.webhook
-        else _go_on(db, command, now, effects, limits)
+        else _go_on(db, Lane(command.recovery, command.webhook), now, effects, limits)
     )
     effects.recoveries.turns.append(turn)
-    if turn.over:
+    if turn.next == "over":
         recovery_ends.complete(db, command.recovery, now, effects)
 
 
 def find_webhooks(db: sqlite3.Connection, recovery: int, effects: Effects) -> Turn:
     """A lane for each of the next webhooks that have something to recover."""
-    job = db.execute("SELECT tenant, since, next_webhook FROM recoveries WHERE seq = ?", (recovery,)).fetchone()
+    here = Lane(recovery, 0)
+    job = db.execute(_JOB, (recovery,)).fetchone()
     if job is None or job[2] is None:
-        return Turn(recovery, 0, over=True)
-    tenant, since, _ = job
+        return Turn(here, "over")
+    tenant, since, _, active = job
+    if not active:
+        return Turn(here, "woken")
     condition, values = ("1", ()) if tenant is None else ("w.tenant = ?", (tenant,))
     (found,) = db.execute(_OPEN.format(condition=condition), (recovery, *values, _WEBHOOKS)).fetchone()
     looked_at = _webhooks.decode(found)
-    lanes = [webhook for webhook, has in looked_at if has]
+    lanes = {Lane(recovery, webhook): owner for webhook, owner, has in looked_at if has}
     db.executemany(
         "INSERT INTO recovery_lanes (recovery, webhook, position_created) VALUES (?, ?, ?)",
-        [(recovery, webhook, since) for webhook in lanes],
+        [(recovery, lane.webhook, since) for lane in lanes],
     )
     over = len(looked_at) < _WEBHOOKS
-    following = None if over else max(webhook for webhook, _ in looked_at) + 1
+    following = None if over else max(webhook for webhook, *_ in looked_at) + 1
     db.execute("UPDATE recoveries SET next_webhook = ? WHERE seq = ?", (following, recovery))
-    effects.recoveries.opened += [(recovery, webhook) for webhook in lanes]
-    return Turn(recovery, 0, over=over)
+    effects.recoveries.opened |= lanes
+    return Turn(here, "over" if over else "now")
 
 
-def _go_on(db: sqlite3.Connection, command: RecoveryStep, now: int, effects: Effects, limits: Limits) -> Turn:
-    recovery, webhook = command.recovery, command.webhook
-    row = db.execute(_LANE, (recovery, webhook)).fetchone()
+def _go_on(db: sqlite3.Connection, here: Lane, now: int, effects: Effects, limits: Limits) -> Turn:
+    recovery, webhook = here
+    row = db.execute(_LANE, here).fetchone()
     if row is None:  # its tenant has been removed
-        return Turn(recovery, webhook, over=True)
+        return Turn(here, "over")
     lane = _Lane(*row)
     if not lane.running:
         recovery_ends.withdraw(db, recovery, webhook, now, effects)
-    waiting, settled = _settle(db, recovery, webhook)
+    waiting = _settle(db, recovery, webhook)
     ended = bool(lane.ended or lane.removed or not lane.running)
-    made = 0
+    following = "woken"
     if not ended and lane.open:
         most = max(1, limits.waiting_per_tenant // 2)  # half of what may wait is left to what is published
-        room = min(MOST_WAITING - waiting, most - effects.waiting_of(lane.tenant))
-        if room >= min(_LEAST_ROOM, most):
+        own = min(MOST_WAITING, max(1, most // 2))  # and some of the rest to the other webhooks
+        least = max(1, own // _WORTH_A_STEP)
+        room = min(own - waiting, most - effects.waiting_of(lane.tenant))
+        if room >= least:
             decision = _decide(db, webhook, lane, room)
-            made = _redeliver(db, recovery, webhook, lane, decision, now, effects)
+            waiting += _redeliver(db, recovery, webhook, lane, decision, now, effects)
             ended = decision.ended
-            settled = settled or decision.examined > 0 or decision.position != lane.position
-    over = ended and (bool(lane.removed) or not waiting + made)
-    if over:
+            following = "now" if own - waiting >= least else "woken"
+        elif own - waiting >= least:
+            following = "later"
+    if ended and (lane.removed or not waiting):
         db.execute("DELETE FROM recovery_deliveries WHERE webhook = ? AND recovery = ?", (webhook, recovery))
         db.execute("DELETE FROM recovery_lanes WHERE recovery = ? AND webhook = ?", (recovery, webhook))
-    return Turn(recovery, webhook, busy=settled or over, over=over)
+        return Turn(here, "over")
+    return Turn(here, "woken" if ended else following)
 
 
-def _settle(db: sqlite3.Connection, recovery: int, webhook: int) -> tuple[int, bool]:
-    """Count what has ended; how many have not, and whether any had."""
+def _settle(db: sqlite3.Connection, recovery: int, webhook: int) -> int:
+    """Count what has ended; how many have not."""
     names = {"webhook": webhook, "recovery": recovery}
     counts: dict[str, int] = dict(
         db.execute(f"SELECT status, count(*) FROM ({_OWN}) GROUP BY status", names).fetchall()
     )
     waiting = counts.pop("pending", 0) + counts.pop("sending", 0)
-    if not counts:
-        return waiting, False
-    db.execute(_SETTLE, names)
-    ended = [counts.get(status, 0) for status in ("succeeded", "failed", "interrupted", "cancelled")]
-    db.execute(_COUNT, (*ended, recovery))
-    return waiting, True
+    if counts:
+        db.execute(_SETTLE, names)
+        ended = [counts.get(status, 0) for status in ("succeeded", "failed", "interrupted", "cancelled")]
+        db.execute(_COUNT, (*ended, recovery))
+    return waiting
 
 
 def _decide(db: sqlite3.Connection, webhook: int, lane: _Lane, room: int) -> Decision:

@@ -9,8 +9,10 @@ import msgspec
 from daemon.events import PING, ping_payload
 from daemon.identifiers import new_delivery_id, new_event_id, new_webhook_id
 from daemon.persistence import queries, recovery_ends
+from daemon.persistence.activity import refuse_inactive_webhook
+from daemon.persistence.fan_out import reserve
 from daemon.persistence.publishing import refuse_if_full
-from daemon.refusals import Conflict, LimitReached, NotFinished, NotFound, TenantInactive, WebhookInactive
+from daemon.refusals import Conflict, LimitReached, NotFinished, NotFound
 from daemon.static_headers import restored
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
     if old is None:
         raise NotFound("There is no delivery with this id.")
     webhook = _webhook(db, old.webhook, command.tenant)
-    refuse_inactive(db, webhook)
+    refuse_inactive_webhook(db, webhook.seq)
     if old.status in ("pending", "sending"):
         raise NotFinished("The delivery has not finished yet. Redeliver it when it has.")
     (event,) = db.execute("SELECT event FROM deliveries WHERE seq = ?", (old.seq,)).fetchone()
@@ -111,7 +113,7 @@ def redeliver(db: sqlite3.Connection, command: Redeliver, now: int, effects: Eff
 
 def ping(db: sqlite3.Connection, command: Ping, now: int, effects: Effects, limits: Limits) -> Delivery:
     webhook = _webhook(db, command.webhook, command.tenant)
-    refuse_inactive(db, webhook)
+    refuse_inactive_webhook(db, webhook.seq)
     refuse_if_full(webhook.tenant, 1, limits, effects)
     cursor = db.execute(
         "INSERT INTO events (id, tenant, type, created, deliveries, payload) VALUES (?, ?, ?, ?, 1, ?)",
@@ -132,14 +134,6 @@ def _restored(wanted: dict[str, str], before: Webhook) -> dict[str, str]:
         return restored(wanted, before.headers)
     except (KeyError, ValueError):
         raise Conflict("The headers were changed meanwhile. Read the webhook again.", pointer="/headers") from None
-
-
-def refuse_inactive(db: sqlite3.Connection, webhook: Webhook) -> None:
-    """Raises `WebhookInactive`, `TenantInactive`."""
-    if not webhook.active:
-        raise WebhookInactive('The webhook is not active. Set "active" to true first.')
-    if not db.execute("SELECT active FROM tenants WHERE seq = ?", (webhook.tenant,)).fetchone()[0]:
-        raise TenantInactive('The tenant is not active. Set its "active" to true first.')
 
 
 def _refuse_one_more(db: sqlite3.Connection, tenant: int, limits: Limits) -> None:
@@ -174,12 +168,11 @@ def _subscribe(db: sqlite3.Connection, webhook: Webhook) -> None:
 
 def _cancel_waiting(db: sqlite3.Connection, webhook: int, now: int, effects: Effects) -> None:
     """Constant time however long the backlog: raise the high-water mark; a sweep rewrites the rows later. Recoveries of
-    the webhook go on no further, also if it is revived."""
-    db.execute(
-        """UPDATE webhooks SET cancelled_through =
-           coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0) WHERE seq = ?""",
-        (webhook,),
-    )
+    the webhook go on no further, also if it is revived.
+
+    The mark is a number of its own, so that a recovery that has yet to reach the webhook sees which of them came
+    first, though nothing was published between."""
+    db.execute("UPDATE webhooks SET cancelled_through = ? WHERE seq = ?", (reserve(db, 1), webhook))
     recovery_ends.deactivated(db, webhook, now, effects)
     effects.cancelled(webhook)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from daemon.identifiers import now_ms
 from daemon.model import Finished, Outcome
@@ -19,6 +20,8 @@ from daemon.persistence.checking import check
 from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import (
     CancelRecovery,
+    Command,
+    DeleteWebhook,
     ForgetRecoveries,
     Ping,
     RecoveryStep,
@@ -234,6 +237,37 @@ async def test_cancelled_amid_it_makes_no_more_and_what_waits_is_cancelled(store
     assert (seen.skipped, seen.redelivered) == (10, EVENTS - 10)
 
 
+async def test_once_it_is_cancelled_nothing_of_it_is_claimed_at_any_webhook(store: Store, path: Path) -> None:
+    scene = await down(store, 300)
+    other = await store.webhook(scene.tenant)
+    await store.publish(scene.tenant, 100)
+    for webhook in (scene.webhook, other):
+        while await scene.deliver(webhook, limit=200, ends=failed):
+            pass
+    job = await scene.start(all_webhooks=True)
+    await scene.until(job, lambda seen: seen.redelivered == 300)
+    await store.actor.execute(CancelRecovery(None, job.id), PATIENCE)
+    claimed = [await store.claim(webhook) for webhook in (scene.webhook, other)]
+    assert claimed == [[], []]
+    seen = await scene.until(job, lambda seen: seen.cancelled == 300)
+    assert (seen.status, store.actor.waiting()) == ("cancelled", 0)
+    await store.publish(scene.tenant, 1)
+    assert len(await store.claim(other)) == 1
+    assert check(path).problems == []
+
+
+async def test_what_waits_for_its_deliveries_or_its_tenant_takes_no_steps_meanwhile(store: Store) -> None:
+    scene = await down(store)
+    job = await scene.start()
+    await scene.until(job, lambda seen: seen.redelivered == MOST_WAITING)
+    before = store.commits()
+    for active in (False, True):
+        await store.actor.execute(UpdateTenant(scene.tenant.seq, active=active), PATIENCE)
+        await trio.testing.wait_all_tasks_blocked(0.3)
+    assert store.commits() - before <= 4, "of which two are the changes of the tenant"
+    assert (await scene.run(job)).succeeded == EVENTS
+
+
 async def test_a_deactivation_amid_ends_it_for_good(store: Store, path: Path) -> None:
     scene = await down(store)
     job, wide = await scene.start(), await scene.start(all_webhooks=True)
@@ -249,6 +283,40 @@ async def test_a_deactivation_amid_ends_it_for_good(store: Store, path: Path) ->
     assert counted.cancelled + ended.cancelled == counted.redelivered + ended.redelivered < EVENTS
     assert await store.claim(scene.webhook) == []
     assert check(path).problems == []
+
+
+@pytest.mark.parametrize("whose", ["the tenant's", "all tenants'"])
+async def test_a_webhook_that_was_not_reached_before_its_deactivation_is_left_out_though_revived(
+    path: Path, whose: str
+) -> None:
+    async with running(path, Limits(webhooks_per_tenant=300)) as store:
+        scene = await down(store, 1)
+        others = [await store.webhook(scene.tenant) for _ in range(149)]
+        await store.publish(scene.tenant, 1)
+        for webhook in (scene.webhook, *others):
+            await scene.deliver(webhook, ends=failed)
+    last, next_to_last = others[-1], others[-2]
+    with closing(open_writer(path)) as db:
+        tenant = scene.tenant.seq if whose == "the tenant's" else None
+        start = StartRecovery(tenant, None, 0, now_ms() + 1, BOTH, None)
+        now, steps, limits = now_ms() + 1, ClockSteps(db), Limits(webhooks_per_tenant=300)
+
+        def run(*commands: Command[object]) -> list[object]:
+            answers = execute(db, commands, now, limits, Backlog(), steps).answers
+            assert check(path).problems == []
+            return answers
+
+        (job,) = run(start)
+        for _ in range(2):  # before it is reached, and again
+            run(DeleteWebhook(last.tenant, last.id))
+            run(UpdateWebhook(last.tenant, last.id, active=True))
+        run(RecoveryStep(job.seq, last.seq))
+        assert db.execute("SELECT count(*) FROM recovery_lanes WHERE webhook = ?", (last.seq,)).fetchone() == (0,)
+        run(RecoveryStep(job.seq, 0))
+        for webhook in (last, next_to_last):
+            run(RecoveryStep(job.seq, webhook.seq))
+        made = db.execute("SELECT webhook FROM deliveries WHERE redelivery_of IS NOT NULL").fetchall()
+        assert made == [(next_to_last.seq,)]
 
 
 async def test_an_inactive_tenant_pauses_it(store: Store) -> None:
@@ -299,10 +367,27 @@ async def test_it_waits_for_room_in_the_tenants_backlog_and_leaves_half_to_other
             await store.publish(tenant, 20)
             await scene.deliver(ends=failed)
         job = await scene.start()
-        await scene.until(job, lambda seen: seen.redelivered == 10)
-        await store.publish(tenant, 10)
+        await scene.until(job, lambda seen: seen.redelivered == 5)
+        await store.publish(tenant, 15)
         seen = await scene.run(job)
         assert (seen.redelivered, seen.succeeded) == (60, 60)
+
+
+async def test_one_endpoint_that_is_stuck_holds_up_no_other_however_few_may_wait(path: Path) -> None:
+    async with running(path, Limits(waiting_per_tenant=20)) as store:
+        tenant = await store.tenant()
+        stuck, other = await store.webhook(tenant), await store.webhook(tenant)
+        scene = Recovered(store, tenant, other)
+        for _ in range(4):
+            await store.publish(tenant, 10)
+            for webhook in (stuck, other):
+                await scene.deliver(webhook, ends=failed)
+        job = await scene.start(all_webhooks=True)
+        await scene.until(job, lambda seen: seen.redelivered == 10)
+        delivered = 0
+        while delivered < 40:  # nothing of the first is ever attempted
+            delivered += await scene.deliver(other)
+        assert (await scene.look(job)).status == "running"
 
 
 async def test_one_endpoint_that_is_stuck_holds_up_no_other(store: Store) -> None:
@@ -321,9 +406,12 @@ async def test_a_storage_that_fails_amid_loses_and_doubles_nothing(store: Store,
     scene = await down(store)
     job = await scene.start()
     await scene.until(job, lambda seen: seen.redelivered > 0)
-    with Locked(path):
-        while not store.actor.troubles():
-            await trio.lowlevel.checkpoint()
+    claimed = await store.claim(scene.webhook)
+    async with trio.open_nursery() as nursery:
+        with Locked(path):
+            nursery.start_soon(store.finish, scene.webhook, *(succeeded(delivery, at=now_ms()) for delivery in claimed))
+            while not store.actor.troubles():
+                await trio.lowlevel.checkpoint()
     seen = await scene.run(job)
     assert (seen.redelivered, seen.succeeded) == (EVENTS, EVENTS)
     events = await scene.redeliveries()
@@ -438,6 +526,23 @@ async def test_what_has_ended_is_forgotten_when_nothing_older_is_kept_and_not_be
         assert recovery_queries.recovery(db, ended.id, None) == ended
         execute(db, [ForgetRecoveries()], later, Limits(), Backlog(), ClockSteps(db))
         assert recovery_queries.recovery(db, ended.id, None) is None
+
+
+def test_forgetting_looks_at_a_few_jobs_at_a_time_and_comes_to_all(path: Path) -> None:
+    with closing(open_writer(path)) as db:
+        db.execute(
+            """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+               INSERT INTO recoveries (id, since, until, statuses, last_delivery, status, created, finished)
+               SELECT 'rcv_' || i, 0, 1, '[]', 0, 'completed', 1, iif(i > 990, 1, 9e12) FROM n"""
+        )
+        now, after, rounds = 10 * 86_400_000, 0, 0
+        while after or not rounds:
+            done = execute(db, [ForgetRecoveries(after)], now, Limits(), Backlog(), ClockSteps(db))
+            found = done.effects.recoveries.looked_through
+            assert found is not None
+            assert found - after <= 200
+            after, rounds = found, rounds + 1
+        assert db.execute("SELECT count(*), max(seq) FROM recoveries").fetchone() == (990, 990)
 
 
 async def test_one_that_fails_again_before_its_next_failed_delivery_is_met_is_not_redelivered_for_that(

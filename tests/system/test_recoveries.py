@@ -163,8 +163,15 @@ async def test_it_is_nobody_elses_and_what_is_asked_wrongly_is_refused(daemons: 
         refused = await acme.request("POST", "/v1/recover", body)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer), body
     await acme.ask("DELETE", f"/v1/webhooks/{webhook['id']}")
-    refused = await acme.request("POST", f"/v1/webhooks/{webhook['id']}/recover", SINCE)
-    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/webhook-inactive")
+    for dry in (True, False):
+        where, body = f"/v1/webhooks/{webhook['id']}/recover", {**SINCE, "dryRun": dry}
+        refused = await acme.request("POST", where, body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/webhook-inactive")
+        refused = await acme.request("POST", where, {**body, "until": "2019-01-01T00:00:00Z"})
+        assert refused.status_code == 422, "what is wrong with the request itself comes first"
+        await daemon.operator().ask("PATCH", "/v1/tenants/other", {"active": False})
+        refused = await daemon.operator().request("POST", "/v1/recover", body, tenant="other")
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/tenant-inactive")
 
 
 async def test_the_command_line_counts_recovers_waits_lists_and_cancels(daemons: Daemons, receivers: Receivers) -> None:

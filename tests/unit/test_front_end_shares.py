@@ -73,3 +73,17 @@ async def test_slow_reads_of_one_tenant_wait_for_each_other_and_others_do_not() 
             assert await reads.read(None, "quick") == "quick"
             store.go_on.set()
     assert store.most == 2
+
+
+async def test_long_reads_of_several_tenants_leave_readers_to_everybodys_short_ones() -> None:
+    store = _SlowStore()
+    reads = FairReads(cast("Persistence", store))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for tenant in (1, 1, 2, 2, 3, None, None):
+                nursery.start_soon(reads.examine, tenant, "slow")
+            await trio.testing.wait_all_tasks_blocked()
+            assert store.most == 2
+            assert await reads.read(4, "quick") == "quick"
+            store.go_on.set()
+    assert store.most == 2

@@ -17,7 +17,6 @@ from daemon.instants import parse_instant
 from daemon.persistence import recovery_queries
 from daemon.persistence.commands import CancelRecovery, StartRecovery
 from daemon.persistence.recovery_queries import Scope
-from daemon.refusals import TenantInactive, WebhookInactive
 
 if TYPE_CHECKING:
     from daemon.front_end.routing import House
@@ -35,8 +34,6 @@ async def recover_webhook(call: Call[Webhook, NewRecovery, NoQuery]) -> Reply:
     """Redeliver what did not reach a webhook.
 
     Answers at once; the job goes on by itself, and survives restarts."""
-    if not call.object.active:
-        raise WebhookInactive('The webhook is not active. Set "active" to true first.')
     return await _recover(call, call.object)
 
 
@@ -73,25 +70,23 @@ async def cancel(call: Call[Recovery, None, NoQuery]) -> Reply:
 
 
 async def _recover(call: Call[Any, NewRecovery, NoQuery], webhook: Webhook | None) -> Reply:
-    """Raises Problem `invalid`, and what the command refuses."""
+    """Raises Problem `invalid`, and what the count or the command refuses."""
     body = call.body
     since = _instant("/since", body.since)
     until = now_ms() if body.until is None else _instant("/until", body.until)
     if since >= until:
         raise at_pointer("invalid", "/since", "is not before the end of the range; name an earlier time")
-    if webhook is None and call.tenant is not None and not call.tenant.active:
-        raise TenantInactive('The tenant is not active. Set its "active" to true first.')
     statuses = tuple(dict.fromkeys(body.statuses or ("failed", "interrupted")))
     scope = Scope(call.owner, None if webhook is None else webhook.seq, since, until, statuses)
     if body.dry_run:
-        count = await call.house.reads.read(call.owner, recovery_queries.count, scope)
+        count = await call.house.reads.examine(call.owner, recovery_queries.count, scope)
         return reply(
             RecoveryCount(
                 examined=count.examined, skipped=count.skipped, redelivered=count.redelivered, complete=count.whole
             ),
             202,
         )
-    total = await call.house.reads.read(call.owner, recovery_queries.total, scope)
+    total = await call.house.reads.examine(call.owner, recovery_queries.total, scope)
     command = StartRecovery(call.owner, None if webhook is None else webhook.id, since, until, statuses, total)
     recovery = await call.house.execute(command)
     return reply(_view(call.house, recovery), 202, Location=f"/v1/recoveries/{recovery.id}")
