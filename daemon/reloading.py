@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import trio
 from msgspec import structs
 
 from daemon.operations.logs import get_logger
 from daemon.settings import SettingsError, keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from daemon.settings import Settings
 
@@ -23,20 +24,23 @@ log = get_logger()
 class Reload:
     """`read` gives the settings as they are to be, and may raise SettingsError; `apply` puts them into force."""
 
-    def __init__(self, current: Settings, read: Callable[[], Settings], apply: Callable[[Settings], None]) -> None:
+    def __init__(
+        self, current: Settings, read: Callable[[], Settings], apply: Callable[[Settings], Awaitable[None]]
+    ) -> None:
         self._current = current
         self._read = read
         self._apply = apply
+        self._thread = trio.CapacityLimiter(1)
 
-    def __call__(self) -> None:
-        """Reads, applies and reports in the log."""
+    async def __call__(self) -> None:
+        """Reads, in a thread, applies and reports in the log. Cancelled, it has applied all or nothing."""
         try:
-            wanted = self._read()
+            wanted = await trio.to_thread.run_sync(self._read, limiter=self._thread)
         except SettingsError as error:
             log.error("daemon.reload_refused", problems=error.problems)
             return
         before, (self._current, left) = self._current, reloaded(self._current, wanted)
-        self._apply(self._current)
+        await self._apply(self._current)
         log.info("daemon.reloaded", changed=changed(before, self._current), needs_restart=left)
 
 

@@ -204,12 +204,12 @@ def _policy(egress: EgressSettings, listeners: list[Listener]) -> AddressPolicy:
     return AddressPolicy(egress.allow, {tenant: its.allow for tenant, its in egress.tenants.items()}, own)
 
 
-def _apply(house: _House, writer: LogWriter, settings: Settings) -> None:
+async def _apply(house: _House, writer: LogWriter, settings: Settings) -> None:
     """Of settings that have been read again, what can change."""
     policy = _policy(settings.egress, house.listeners)
+    await house.app.reload(settings, policy)
     house.store.limits = settings.limits
     house.transport.reload(settings.egress, policy)
-    house.app.reload(settings, policy)
     logs.adjust(settings.logging, sys.stdout, writer)
 
 
@@ -242,7 +242,7 @@ async def _heed(signals: AsyncIterator[int], stopping: _Stopping, house: _House,
         serves = "starting" not in house.ready.reasons()
         if serves:
             house.manager.reloading()
-        reload()
+        await reload()
         if serves:
             house.manager.ready()
     deadline = stopping.begin()

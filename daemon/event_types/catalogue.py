@@ -21,9 +21,14 @@ class Catalogue:
     """The built-in types and those of the settings, which `load` has checked. Looking up costs a dictionary's look."""
 
     def __init__(self, configured: Mapping[str, EventTypeSettings]) -> None:
+        self._configured = dict(configured)
         own = [compiled(name, its) for name, its in sorted(configured.items())]
         types: tuple[EventType, ...] = (BUILT_IN, *own)
         self._types = {one.description.name: one for one in types}
+
+    def of(self, configured: Mapping[str, EventTypeSettings]) -> Catalogue:
+        """This one, if it was made of equal settings, else another, which blocks for milliseconds a type."""
+        return self if configured == self._configured else Catalogue(configured)
 
     def get(self, name: str) -> EventType | None:
         """The type with this name that may be published and subscribed to."""

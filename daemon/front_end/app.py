@@ -10,6 +10,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+import trio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
@@ -17,6 +18,7 @@ from werkzeug.routing import Map, Rule
 from daemon.event_types.catalogue import Catalogue
 from daemon.front_end.asgi import Application
 from daemon.front_end.checks import Asker, checked
+from daemon.front_end.documents import Documents
 from daemon.front_end.fair_thread import FairThread
 from daemon.front_end.framing import REFUSED
 from daemon.front_end.problems import Problem, from_refusal
@@ -57,13 +59,15 @@ class Api(Application):
         self.config["MAX_CONTENT_LENGTH"] = house.settings.server.max_body_bytes
         self.config["BODY_TIMEOUT"] = None  # the connection bounds it, and knows what to do with the socket then
         self._house = house
+        self._thread = trio.CapacityLimiter(1)
         self._operator = operator
         self._maps = {role: route_map(house.routes, role, house.roles) for role in house.roles}
         self._plain = {role: plain_routes(house.routes, role, house.roles) for role in house.roles}
 
-    def reload(self, settings: Settings, policy: AddressPolicy) -> None:
-        """They hold for the requests that come from now on."""
-        self._house = replace(self._house, settings=settings, policy=policy, event_types=Catalogue(settings.events))
+    async def reload(self, settings: Settings, policy: AddressPolicy) -> None:
+        """They hold for the requests that come once this is done: types that are new are made in a thread."""
+        types = await trio.to_thread.run_sync(self._house.event_types.of, settings.events, limiter=self._thread)
+        self._house = replace(self._house, settings=settings, policy=policy, event_types=types)
 
     async def handle_request(self, request: Request) -> TrioResponse:
         began = perf_counter()
@@ -148,7 +152,9 @@ def create_app(
     shares = Shares(max(1, settings.server.max_connections // 2))
     types, rates = Catalogue(settings.events), RateLimit()
     reads, thread = FairReads(store), FairThread()
-    house = House(store, settings, policy, metrics, ready, roles, shares, reads, thread, types, rates, tuple(routes))
+    table = tuple(routes)
+    documents = Documents(table)
+    house = House(store, settings, policy, metrics, ready, roles, shares, reads, thread, types, rates, documents, table)
     return Api(house, operator)
 
 

@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers import TrioRequest
 from quart_trio.wrappers.request import TrioBody
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,6 +36,12 @@ class Body(TrioBody):
     def when_over(self, size: int, call: Callable[[], None]) -> None:
         """Have `call` called once more than `size` bytes have come; what it raises ends the reading."""
         self._watch = size, call
+
+    def bound_to(self, most: int, announced: int | None) -> None:
+        """Lower the limit to `most` bytes. `announced` is the length that the request declares, if it does."""
+        self._max_content_length = most
+        if announced is not None and announced > most:
+            self._must_raise = RequestEntityTooLarge()
 
     def pull_from(self, source: ASGIReceiveCallable) -> None:
         self._source = source

@@ -150,8 +150,9 @@ _KINDS = (
         "too-large",
         413,
         "Too large",
-        "The body, or one event in it, is larger than this daemon accepts.",
-        "Send less in one request, or ask the operator to raise the limit that the detail names.",
+        "The body, or one event in it, is larger than this daemon accepts there: publishing takes the most, every "
+        "other route 64 KiB.",
+        "Send less in one request. If the detail names a limit of the configuration, an operator can raise it.",
         example="The body has more than 4194304 bytes (server.max_body_bytes). Send less in one request.",
     ),
     Kind(

@@ -76,8 +76,7 @@ async def checked(
             served.at_end = asker.share.end
             served.body.when_over(LARGE, asker.share.grows_large)
     found = await route.find(Finder(house, tenant, path))
-    most = house.settings.server.max_body_bytes
-    body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, most))
+    body = route.body.decode(b"" if route.body is NO_BODY else await read_json(request, house, route.body_bytes))
     query = typed(pairs, route.query)
     return Call(house, asking, tenant, path, request.headers, found, body, query, asker.request_id, pairs)
 
@@ -92,16 +91,20 @@ def _count(house: House, principal: Principal, asker: Asker) -> None:
         raise Problem("rate-limited", detail, headers=asker.rate.headers())
 
 
-async def read_json(request: Request, most: int) -> bytes:
-    """The whole body, which the request itself bounds to `most` bytes.
+async def read_json(request: Request, house: House, most: int | None) -> bytes:
+    """The whole body, of `most` bytes at most. The request itself bounds it to server.max_body_bytes.
 
     Raises Problem `too-large`, `unsupported-media-type`, `not-json` (not UTF-8)."""
+    whole = house.settings.server.max_body_bytes
+    detail = f"The body has more than {whole} bytes (server.max_body_bytes). Send less in one request."
+    if most is not None and most < whole:
+        cast("ServedRequest", request).body.bound_to(most, request.content_length)
+        detail = f"The body has more than {most} bytes, which is the most that this route takes. Send less."
     try:
         raw: bytes = await request.body
     except BadRequest:
         raise Problem("not-json", "The body ended before it was complete.") from None
     except RequestEntityTooLarge:
-        detail = f"The body has more than {most} bytes (server.max_body_bytes). Send less in one request."
         raise Problem("too-large", detail) from None
     if raw:
         _check_type(request)

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from daemon.described import described
 from daemon.front_end.decoding import sentence
-from daemon.front_end.problems import Culprit, invalid
+from daemon.front_end.problems import MOST_ERRORS, Culprit, invalid
 from daemon.instants import parse_instant
 
 if TYPE_CHECKING:
@@ -82,13 +82,16 @@ def parse(query: bytes) -> list[tuple[str, str]]:
 
 
 def typed(pairs: list[tuple[str, str]], kind: type[Q]) -> Q:
-    """The pairs as `kind`. Raises Problem `invalid` with every parameter that is unknown, repeated or not valid."""
+    """The pairs as `kind`. Raises Problem `invalid` with every parameter that is unknown, repeated or not valid, of
+    very many with some."""
     if not pairs:
         return kind()
     known = _parameters(kind)
     values: dict[str, int | str] = {}
     errors: list[Culprit] = []
     for name, value in pairs:
+        if len(errors) == MOST_ERRORS:
+            break
         if name not in known:
             errors.append(Culprit(f"is not a parameter of this path; {_known(list(known))}", parameter=name))
         elif name in values:

@@ -4,8 +4,7 @@ are built from a table of these and from nothing else."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from daemon.front_end.auth import Access
     from daemon.front_end.capacity import Role
     from daemon.front_end.decoding import Body
+    from daemon.front_end.documents import Documents
     from daemon.front_end.fair_thread import FairThread
     from daemon.front_end.headers import Header
     from daemon.front_end.rate_limit import RateLimit
@@ -47,6 +47,10 @@ Q_co = TypeVar("Q_co", covariant=True, bound=NoQuery)
 PREFIXES = ("/v1/tenant", "/v1/onboard")
 """Where the webhook routes answer too, identically (CONTRACT §2)."""
 
+BODY_BYTES: Final = 65_536
+"""Suffices for a webhook with every field as long as it may be, each character escaped. Decoding it takes a few
+milliseconds at most, in which the event loop turns for nobody."""
+
 Room = Literal["api", "operators", "observation", "pages"]
 """Which listeners a route answers on, see `answers_on`."""
 
@@ -67,6 +71,7 @@ class House:
     thread: FairThread
     event_types: Catalogue
     rates: RateLimit
+    documents: Documents
     routes: tuple[AnyRoute, ...]
 
     async def execute(self, command: Command[R]) -> R:
@@ -138,7 +143,8 @@ class Route(Generic[O_co, B_co, Q_co]):
     `responses` are type forms, the body is one of them (none: no JSON); `query` lists the query's parameters.
     `problems` are the slugs of 409, 422 and 503 that are this route's own, beside those that any may give.
     `takes` and `gives` are the headers that its requests and its good answers may have, beside those of all.
-    `media`: of a good answer that is not JSON. `prefixed`: also answers under the compatibility prefixes."""
+    `media`: of a good answer that is not JSON. `body_bytes`: the most that its body may have, where that is less than
+    server.max_body_bytes (None: that alone). `prefixed`: also answers under the compatibility prefixes."""
 
     name: str
     method: str
@@ -154,6 +160,7 @@ class Route(Generic[O_co, B_co, Q_co]):
     takes: tuple[Header, ...] = ()
     gives: tuple[Header, ...] = ()
     media: str | None = None
+    body_bytes: int | None = BODY_BYTES
     room: Room = "api"
     prefixed: bool = False
 
@@ -183,17 +190,6 @@ def answers_on(room: Room, role: Role, opened: frozenset[Role]) -> bool:
 def reply(view: Struct, status: int = 200, **headers: str) -> Reply:
     """A JSON answer."""
     return Reply(status, msgspec.json.encode(view), headers)
-
-
-def cached_reply(asked: Headers, body: bytes, content_type: str, **headers: str) -> Reply:
-    """A public document, unless the client has it (RFC 9110 §13.1.2). It may keep it, but asks each time whether it is
-    still so: an upgrade changes it."""
-    etag = f'"{blake2b(body, digest_size=8).hexdigest()}"'
-    common = {"ETag": etag, "Cache-Control": "public, no-cache", **headers}
-    known = (one.strip().removeprefix("W/") for one in asked.get("If-None-Match", "").split(","))
-    if any(one in (etag, "*") for one in known):
-        return Reply(304, headers=common)
-    return Reply(200, body, common, content_type)
 
 
 def problem_reply(problem: Problem) -> Reply:

@@ -45,8 +45,9 @@ class _Submitted(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 class NewWebhook(_Submitted, frozen=True, kw_only=True):
-    """A registration; null stands for left out. Without events it gets onboard.session.completed. The answer to one,
-    sent again, makes another webhook that is signed with the same secret."""
+    """A registration; null stands for left out. Without events it gets onboard.session.completed. To make another
+    webhook that is signed with the same secret, send the answer to one again; put the values of its headers in, if it
+    has some: the answer hides them."""
 
     url: Target
     name: Name | None = None

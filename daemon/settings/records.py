@@ -82,7 +82,8 @@ class ObserveSettings(Struct, frozen=True, kw_only=True):
 
 
 class EventTypeSettings(Struct, frozen=True, kw_only=True):
-    """An event type of the operator's own. `text` is what stands in the file `schema`."""
+    """An event type of the operator's own. `text` is what stands in the file `schema`. All of it can be read without a
+    token, at /openapi.json and /docs."""
 
     subject: str
     description: str = ""

@@ -101,3 +101,15 @@ async def test_what_is_wrong_is_pointed_at_and_changes_nothing(
     after = (await api.ask("GET", f"/v1/webhooks/{made['id']}", token=token)).json()
     assert after["name"] is None
     assert {name: after[name] for name in SHOWN} == SHOWN
+
+
+async def test_a_registrations_answer_makes_another_when_it_is_sent_again_with_its_headers_values(api: House) -> None:
+    token = await api.tenant()
+    made = await api.webhook(token, **OWN)
+    again = await api.ask("POST", "/v1/webhooks", made, token=token)
+    assert problem(again) == (422, "invalid", "/headers/authorization")
+    another = await api.webhook(token, **{**made, "headers": OWN["headers"]})
+    assert (another["secret"], another["headers"]) == (made["secret"], SHOWN["headers"])
+    assert another["id"] != made["id"]
+    document = (await api.ask("GET", "/openapi.json", token=None)).json()
+    assert "put the values of its headers" in document["components"]["schemas"]["NewWebhook"]["description"]

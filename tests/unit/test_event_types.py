@@ -204,3 +204,13 @@ def test_a_subject_s_name_is_pascal_case_and_free(subject: str) -> None:
     check_subject("URLCheck2")
     with pytest.raises(ValueError, match=r"\w"):
         check_subject(subject)
+
+
+def test_equal_settings_keep_the_catalogue_and_others_make_another() -> None:
+    schema = b'{"required":["id"]}'
+    made = Catalogue({NAME: EventTypeSettings(subject="Payment", text=schema)})
+    assert made.of({NAME: EventTypeSettings(subject="Payment", text=bytes(bytearray(schema)))}) is made
+    other = made.of({NAME: EventTypeSettings(subject="Payment", text=b'{"required":["at"]}')})
+    assert other is not made
+    assert other.description(NAME) != made.description(NAME)
+    assert made.of({}).description(NAME) is None

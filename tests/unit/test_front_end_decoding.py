@@ -166,3 +166,16 @@ def test_a_number_beyond_every_range_is_refused_in_words_for_a_person(number: by
 @given(st.text(min_size=256, max_size=2000))
 def test_a_name_of_any_length_makes_a_short_pointer(name: str) -> None:
     assert len(escape(name)) <= 2 * 255 + 1
+
+
+@pytest.mark.parametrize(("item", "pointer"), [(b"1", "/events/0"), (b"{}", "/events/0/event")])
+def test_of_very_many_tiny_items_the_first_is_refused_before_any_is_kept(item: bytes, pointer: str) -> None:
+    with pytest.raises(Problem) as caught:
+        split(b'{"events":[' + b",".join([item] * 50_000) + b"]}")
+    assert [culprit.pointer for culprit in caught.value.document.errors] == [pointer]
+
+
+def test_a_large_event_of_tiny_values_is_one_event() -> None:
+    event = b'{"event":"payment.completed","payment":{"a":[' + b",".join([b"1"] * 50_000) + b"]}}"
+    assert split(event).events == [event]
+    assert [bytes(one) for one in split(b'{"events":[' + event + b"]}").events] == [event]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.front_end.problems import Problem
+from daemon.front_end.problems import MOST_ERRORS, Problem
 from daemon.front_end.query import NoQuery, Page, parse, typed
 from daemon.front_end.routes.deliveries import DeliveriesQuery
 from daemon.front_end.routes.webhooks import WebhooksQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def refused(query: bytes, kind: type[NoQuery]) -> list[str | None]:
@@ -72,3 +76,20 @@ def test_what_is_refused_is_told_what_would_be_taken() -> None:
         "must be one of cancelled, failed, interrupted, pending, sending, succeeded",
         "must be a whole number",
     ]
+
+
+class Counted(list[tuple[str, str]]):
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for pair in super().__iter__():
+            self.looked_at += 1
+            yield pair
+
+
+def test_of_very_many_wrong_parameters_no_more_are_looked_at_than_are_named() -> None:
+    pairs = Counted([("x", "")] * 5000)
+    with pytest.raises(Problem) as caught:
+        typed(pairs, Page)
+    assert len(caught.value.document.errors) == MOST_ERRORS
+    assert pairs.looked_at == MOST_ERRORS + 1

@@ -77,6 +77,10 @@ def test_only_routes_without_a_body_leave_it_unread() -> None:
     }  # fmt: skip
 
 
+def test_only_publishing_takes_more_than_64_kib() -> None:
+    assert {route.name for route in ROUTES if route.body_bytes != 65_536} == {"publishEvents"}
+
+
 @pytest.mark.parametrize(
     ("room", "opened", "answering"),
     [

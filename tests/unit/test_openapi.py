@@ -110,6 +110,13 @@ def test_a_route_names_its_problems_and_security(route: AnyRoute) -> None:
     assert ("requestBody" in made) == (route.body is not NO_BODY)
 
 
+@EVERY_ROUTE
+def test_a_route_says_how_large_its_body_may_be(route: AnyRoute) -> None:
+    if route.body is not NO_BODY:
+        most = "65536" if route.body_bytes is not None else "server.max_body_bytes"
+        assert f"At most {most} bytes" in operation(route)["requestBody"]["description"]
+
+
 def test_every_problem_is_in_it_with_an_example_and_its_headers() -> None:
     examples = {
         slug: (answer, media)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -47,10 +48,29 @@ def test_nothing_that_could_break_a_line_is_accepted(name: str, value: str) -> N
 
 
 RESERVED = """
-Host content-type Content-Length connection TRANSFER-ENCODING te trailer upgrade keep-alive proxy-authorization
-user-agent accept-encoding expect webhook-id webhook-signature traceparent tracestate x-forwarded-for
-x-aws-ec2-metadata-token
-metadata-flavor x-http-method-override
+Host content-type Content-Length connection TRANSFER-ENCODING te trailer upgrade keep-alive proxy-authorization proxy
+user-agent accept-encoding expect webhook-id webhook-signature traceparent tracestate
+x-aws-ec2-metadata-token metadata-flavor x-http-method-override X-Middleware-Subrequest
+
+Forwarded X-Forwarded X-Forwarded-For X-Forwarded-Host X-Forwarded-Client-Cert X_Forwarded_For Forwarded-For
+Via CDN-Loop X-Original-Forwarded-For X-Envoy-External-Address X-Envoy-Original-Path X-Vercel-Forwarded-For
+
+X-Real-IP X-Client-IP X-Cluster-Client-IP Client-IP True-Client-IP X-True-Client-IP X-Remote-IP X-Remote-Addr
+X-Originating-IP X-ProxyUser-IP X-AppEngine-User-IP X-AppEngine-Cron X-Azure-ClientIP X-Azure-SocketIP
+CF-Connecting-IP CF-Connecting-IPv6 CF-Pseudo-IPv4 CF_Connecting_IP Fastly-Client-IP Fly-Client-IP
+X-NF-Client-Connection-IP CloudFront-Viewer-Address
+
+X-Original-URL X-Original-URI X-Original-Host X-Original-Method X-Rewrite-URL X-Host X-Host-Override
+X-HTTP-Host-Override X-HTTP-DestinationURL X-WAWS-Unencoded-URL X-Scheme X-URL-Scheme Front-End-HTTPS
+
+Client-Cert Client-Cert-Chain SSL-Client-Verify X-SSL-Client-S-DN X-Client-Cert Remote-User X-Remote-User
+X-Remote-Group X-MS-Client-Principal-Id X-Goog-Authenticated-User-Email X-Goog-IAP-JWT-Assertion
+X-AMZN-OIDC-Identity CF-Access-Authenticated-User-Email CF-Access-JWT-Assertion
+"""
+FREE = """
+Authorization X-API-Key X-Auth-Token Cookie Accept Accept-Language X-Request-Source X-Tenant X-Environment X-Client-Id
+CF-Access-Client-Id CF-Access-Client-Secret X-Functions-Key X-Goog-API-Key X-AMZ-Security-Token X-Real-Estate X-Hub
+Ocp-Apim-Subscription-Key X-Vercel-Protection-Bypass X-GitHub-Event Hosted X-Hosting-Id Forward-To
 """
 
 
@@ -59,6 +79,16 @@ def test_a_name_that_is_not_a_webhooks_to_set_is_refused_and_the_error_lists_the
     ((culprit, detail),) = faults({name: "x"}, {})
     assert culprit == name
     assert reserved_names() in detail
+
+
+@pytest.mark.parametrize("name", FREE.split())
+def test_a_name_that_receivers_ask_their_own_callers_for_is_a_webhooks_to_set(name: str) -> None:
+    assert culprits({name: "x"}) == []
+
+
+def test_the_list_is_told_once() -> None:
+    details = [detail for _, detail in faults({"host": "x", "via": "x", "te": "x"}, {})]
+    assert [reserved_names() in detail for detail in details] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +114,15 @@ def test_a_name_that_is_not_a_webhooks_to_set_is_refused_and_the_error_lists_the
 )
 def test_what_is_refused_is_pointed_at(wanted: dict[str, str], names: list[str | None]) -> None:
     assert culprits(wanted) == names
+
+
+class Unread(dict[str, str]):
+    def items(self) -> NoReturn:
+        raise AssertionError("each of very many headers is looked at")
+
+
+def test_of_too_many_headers_none_is_looked_at() -> None:
+    assert culprits(Unread({f"h{n}": "x" for n in range(MOST + 1)})) == [None]
 
 
 @given(st.dictionaries(NAMES.map(str.lower), VALUES, max_size=MOST))

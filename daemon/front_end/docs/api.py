@@ -102,8 +102,9 @@ def _placed(parameter: Content) -> str:
 def _body(operation: Content) -> str:
     if "requestBody" not in operation:
         return ""
-    media = operation["requestBody"]["content"]["application/json"]
-    return f"<h4>Body: {type_of(media['schema'])}</h4>{_json(example_of(media))}"
+    body = operation["requestBody"]
+    media = body["content"]["application/json"]
+    return f"<h4>Body: {type_of(media['schema'])}</h4>{prose(body.get('description', ''))}{_json(example_of(media))}"
 
 
 def _answer(status: str, response: Content) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,9 +59,8 @@ class Document:
         return msgspec.json.encode(self.content)
 
 
-@lru_cache(2)
 def document(routes: tuple[AnyRoute, ...], event_types: Catalogue) -> Document:
-    """Made once for a table of routes and the event types that there are; that takes some ten milliseconds."""
+    """Shows the types of the configuration, too, with their schemas. Blocks for tens of milliseconds."""
     kinds = [kind for route in routes for kind in (*route.body.types, *route.responses, route.query)]
     types = event_types.descriptions()
     names = [one.name for one in types if one.subscribable]

@@ -14,6 +14,7 @@ from daemon.front_end.openapi.examples import example
 from daemon.front_end.openapi.headers import header_objects, header_parameters
 from daemon.front_end.openapi.problems import responses_of
 from daemon.front_end.query import Page
+from daemon.settings import ServerSettings
 
 if TYPE_CHECKING:
     from daemon.front_end.openapi.schemas import Schema, Schemas
@@ -54,10 +55,18 @@ def operation(route: AnyRoute, path: str, schemas: Schemas, responses: dict[str,
         }
     if route.body is not NO_BODY:
         made["requestBody"] = {
+            "description": _bound(route),
             "required": route.body.required,
             "content": _content(route.body.types, schemas, sent=True),
         }
     return made
+
+
+def _bound(route: AnyRoute) -> str:
+    if route.body_bytes is None:
+        usual = ServerSettings().max_body_bytes
+        return f"At most server.max_body_bytes bytes: {usual}, unless the daemon is configured otherwise."
+    return f"At most {route.body_bytes} bytes, or server.max_body_bytes where that is less."
 
 
 def words_of(route: AnyRoute) -> tuple[str, str]:

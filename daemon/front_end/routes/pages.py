@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from daemon.front_end.catalogue import KINDS
 from daemon.front_end.decoding import NO_BODY
-from daemon.front_end.docs.api import api_page
 from daemon.front_end.docs.markup import SECURITY_POLICY
 from daemon.front_end.docs.operators import log_page, metrics_page
 from daemon.front_end.docs.problems import index_page, problem_page
 from daemon.front_end.headers import CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH
-from daemon.front_end.openapi import document
 from daemon.front_end.openapi.operations import words_of
 from daemon.front_end.openapi.problems import slugs_of
 from daemon.front_end.query import NoQuery
-from daemon.front_end.routing import AnyRoute, Call, Finder, Reply, Route, cached_reply, found, nothing
+from daemon.front_end.representations import cached_reply, represented
+from daemon.front_end.routing import Call, Finder, Reply, Route, found, nothing
 
 if TYPE_CHECKING:
-    from daemon.event_types.catalogue import Catalogue
     from daemon.front_end.catalogue import Kind
+    from daemon.front_end.representations import Representation
 
 _MEDIA = "text/html; charset=utf-8"
 
@@ -32,42 +30,41 @@ async def find_kind(finder: Finder) -> Kind:
 
 async def problems(call: Call[None, None, NoQuery]) -> Reply:
     """Read which problems there are, as a page."""
-    return _page(call, index_page())
+    return _page(call, represented(index_page()))
 
 
 async def problem(call: Call[Kind, None, NoQuery]) -> Reply:
     """Read what a problem means and what to change, as a page."""
     kind = call.object
     answering = [route for route in call.house.routes if kind.slug in slugs_of(route)]
-    return _page(call, problem_page(kind, [(route.name, words_of(route)[0]) for route in answering]))
+    page = problem_page(kind, [(route.name, words_of(route)[0]) for route in answering])
+    return _page(call, represented(page))
 
 
 async def openapi(call: Call[None, None, NoQuery]) -> Reply:
-    """Read this document: the API in OpenAPI 3.1."""
-    return cached_reply(call.headers, document(call.house.routes, call.house.event_types).text, "application/json")
+    """Read this document: the API in OpenAPI 3.1.
+
+    The event types of the configuration are in it, with their schemas, for anybody to read."""
+    current = await call.house.documents.openapi(call.house.event_types)
+    return cached_reply(call.headers, current, "application/json")
 
 
 async def api(call: Call[None, None, NoQuery]) -> Reply:
     """Read what this document says, as a page."""
-    return _page(call, _api(call.house.routes, call.house.event_types))
+    return _page(call, await call.house.documents.page(call.house.event_types))
 
 
 async def metrics(call: Call[None, None, NoQuery]) -> Reply:
     """Read which metrics there are, as a page."""
-    return _page(call, metrics_page(await call.house.metrics.described()))
+    return _page(call, represented(metrics_page(await call.house.metrics.described())))
 
 
 async def log(call: Call[None, None, NoQuery]) -> Reply:
     """Read which events the log has, as a page."""
-    return _page(call, log_page())
+    return _page(call, represented(log_page()))
 
 
-@lru_cache(2)
-def _api(routes: tuple[AnyRoute, ...], event_types: Catalogue) -> bytes:
-    return api_page(document(routes, event_types).content)
-
-
-def _page(call: Call[object, None, NoQuery], html: bytes) -> Reply:
+def _page(call: Call[object, None, NoQuery], html: Representation) -> Reply:
     return cached_reply(call.headers, html, _MEDIA, **{"Content-Security-Policy": SECURITY_POLICY})
 
 

@@ -145,7 +145,7 @@ def _check(house: House, body: NewWebhook | WebhookChanges, before: Webhook | No
     """The webhook's events `before` may stay although they are in no configuration any more: what GET shows may be sent
     back. Raises Problem `invalid` with every culprit."""
     url, events = body.url, body.events
-    named, stored = (before.events, before.headers) if before else ((), {})
+    named, stored = (frozenset(before.events), before.headers) if before else (frozenset[str](), {})
     errors: list[Culprit] = []
     if url is not None:
         try:
