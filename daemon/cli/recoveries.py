@@ -82,6 +82,8 @@ def recover(
     Each event goes once, a few at a time; one that has arrived since is skipped. The daemon goes on by itself, also
     after a restart: `recoveries show` says how far it is, `recoveries cancel` stops it.
 
+    With the operator's token and neither WEBHOOK nor --tenant it is for all tenants' webhooks: try --dry-run first.
+
     \b
     tenant-webhooks recover w1X2y3Z4 --since 2026-01-31T08:00:00Z --dry-run
     tenant-webhooks recover w1X2y3Z4 --since 2026-01-31T08:00:00Z --wait
