@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from daemon.events import Instant
+from daemon.events import custom_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class Schemas:
 
     def __init__(self, types: Iterable[Any], event_types: Sequence[str]) -> None:
         kinds = list(dict.fromkeys(types))
-        made, components = msgspec.json.schema_components(kinds, schema_hook=_custom, ref_template=REF + "{name}")
+        made, components = msgspec.json.schema_components(kinds, schema_hook=custom_schema, ref_template=REF + "{name}")
         names = {name: _public(name) for name in components}
         if len(set(names.values())) < len(names):
             raise ValueError(f"two types have one name in the document: {sorted(names.values())}")
@@ -43,12 +43,6 @@ class Schemas:
 
     def properties(self, kind: Any) -> dict[str, Schema]:
         return self.whole(self.of(kind)).get("properties", {})
-
-
-def _custom(kind: type) -> Schema:
-    if kind is Instant:
-        return {"type": "string", "format": "date-time"}
-    raise NotImplementedError(f"{kind} has no schema; say one here")
 
 
 def _public(name: str) -> str:
