@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BUSY_SECONDS = 1.0
-_HEADER_BYTES = 100
+HEADER_BYTES = 100
 
 
 class UnusableDatabase(Exception):
@@ -119,7 +119,7 @@ def _refuse_cut(path: Path) -> None:
     checkpoint leaves one that is short too, and all that is missing in its WAL. Raises `UnusableDatabase`."""
     try:
         header = _header(path) if path.exists() else b""
-        pages, size = _pages(header), path.stat().st_size if header else 0
+        pages, size = size_by_header(header), path.stat().st_size if header else 0
         if size >= pages:
             return
         reader = open_reader(path)
@@ -138,9 +138,9 @@ def _versions(database: Path) -> bytes:
     return _header(database)[18:20]
 
 
-def _pages(header: bytes) -> int:
+def size_by_header(header: bytes) -> int:
     """How many bytes all pages are, as of the last checkpoint, by the header (same page, 1.3.2 and 1.3.7)."""
-    if not header.startswith(b"SQLite format 3\0") or len(header) < _HEADER_BYTES:
+    if not header.startswith(b"SQLite format 3\0") or len(header) < HEADER_BYTES:
         return 0
     (size,) = struct.unpack_from(">H", header, 16)
     (count,) = struct.unpack_from(">I", header, 28)
@@ -150,7 +150,7 @@ def _pages(header: bytes) -> int:
 def _header(database: Path) -> bytes:
     """Raises OSError."""
     with database.open("rb") as file:
-        return file.read(_HEADER_BYTES)
+        return file.read(HEADER_BYTES)
 
 
 def _connect(uri: str) -> sqlite3.Connection:

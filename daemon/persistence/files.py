@@ -8,6 +8,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from daemon.persistence.database import HEADER_BYTES, size_by_header
 from daemon.persistence.execution import StorageFailed
 from daemon.persistence.lock import lock_of
 
@@ -35,7 +36,8 @@ class _Needed(NamedTuple):
 class Files:
     """Which files the database's names meant when it was opened, and how long they have to be.
 
-    Closed after the connection: closing any descriptor of the WAL's index drops SQLite's locks on it (POSIX)."""
+    Closed after the connections: closing any descriptor of the database or the WAL's index drops SQLite's locks on it
+    (POSIX)."""
 
     def __init__(self, path: Path) -> None:
         self._path = os.path.realpath(path)
@@ -44,14 +46,15 @@ class Files:
         self._opened = {name: _identity(_status(name)) for name in (self._path, self._wal, self._lock)}
         self._lengths = {self._path: 0, self._wal: 0}
         self._looked_at_lock = time.monotonic()
+        self._database_descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         self._descriptor = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
         self._index_descriptor = os.open(f"{self._path}-shm", os.O_RDONLY | os.O_CLOEXEC)
         self._index = mmap.mmap(self._index_descriptor, _INDEX.size, access=mmap.ACCESS_READ)
 
     def close(self) -> None:
         self._index.close()
-        os.close(self._index_descriptor)
-        os.close(self._descriptor)
+        for descriptor in (self._index_descriptor, self._descriptor, self._database_descriptor):
+            os.close(descriptor)
 
     def check(self) -> None:
         """Before a transaction. Raises `StorageFailed`: nothing should be written here."""
@@ -93,10 +96,15 @@ class Files:
         return _Needed(pages * size, frames and _WAL_HEADER + frames * (_FRAME_HEADER + size), salts)
 
     def _refuse_cut(self, name: str, size: int) -> None:
-        """Another program's checkpoint may empty the WAL, and its VACUUM make the database shorter: each no shorter
-        than it has to be."""
+        """A checkpoint by another connection may empty the WAL, and after a VACUUM make the database shorter: each no
+        shorter than it has to be. A commit since then may need pages of the database that it has in the WAL alone."""
         needed = self._needed()
-        if size < (needed.wal if name == self._wal else needed.database):
+        if name == self._wal:
+            least = needed.wal
+        else:
+            written = size_by_header(os.pread(self._database_descriptor, HEADER_BYTES, 0))
+            least = min(needed.database, written or needed.database)
+        if size < least:
             raise _cut(name)
 
     def _same(self, name: str) -> os.stat_result | None:

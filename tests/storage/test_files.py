@@ -98,6 +98,21 @@ async def test_what_an_operator_does_with_another_program_is_no_cut(statement: s
         assert len(await store.claim(webhook, 10)) == 10
 
 
+async def test_a_checkpoint_amid_a_commit_that_makes_the_database_longer_is_no_cut(path: Path) -> None:
+    async with running(path) as store:
+        acme = await store.tenant()
+        elsewhere(path, "CREATE TABLE junk AS SELECT randomblob(1000000)")
+        elsewhere(path, "PRAGMA wal_checkpoint(PASSIVE)")
+        await store.publish(acme)
+        long = path.stat().st_size
+        elsewhere(path, "DROP TABLE junk")
+        elsewhere(path, "VACUUM")
+        at_the_next_commit(store, lambda: elsewhere(path, "PRAGMA wal_checkpoint(PASSIVE)"))
+        await store.publish(acme, content=b"x" * 100_000)
+        assert path.stat().st_size < long
+        await store.publish(acme)
+
+
 @pytest.mark.parametrize("cut", [Path, wal], ids=["database", "wal"])
 async def test_a_file_that_was_cut_is_left_alone_by_the_stop(cut: Callable[[Path], Path], path: Path) -> None:
     async with running(path) as store:
