@@ -165,27 +165,33 @@ class Persistence:
 
         Raises `StorageStuck`, and whatever a bug raises. Cancellation lets a transaction under way end first."""
         self._offer = offer
-        task_status.started()
         try:
-            while not self._done:
-                self._heartbeat.beat()
-                if not self._intake.closed.is_set():
-                    self._housekeeping.recoveries.queue(time.monotonic(), self._lanes, self.space)
-                taken = self._under_way = self._lanes.take(trio.current_time())
-                if taken:
-                    await self._commit(taken)
-                    if self._lanes.long_waiting:
-                        # Those whom the commit has woken send what comes next (the claim of what was published)
-                        # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
-                        await trio.lowlevel.checkpoint()
-                        await trio.lowlevel.checkpoint()
-                if not await self._keep_house() and not self._lanes and not self._intake.closed.is_set():
-                    await self._intake.rung(self._housekeeping.pause(time.monotonic()))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._housekeeping.run, self._writer.copy, self._backlogged, self._intake.ring)
+                task_status.started()
+                await self._serve()
+                nursery.cancel_scope.cancel()
         finally:
             self._intake.close()
             self._intake.let_go(self._under_way)
             self._readers.close()
             await self._writer.close()
+
+    async def _serve(self) -> None:
+        while not self._done:
+            self._heartbeat.beat()
+            if not self._intake.closed.is_set():
+                self._housekeeping.recoveries.queue(time.monotonic(), self._lanes, self.space)
+            taken = self._under_way = self._lanes.take(trio.current_time())
+            if taken:
+                await self._commit(taken)
+                if self._lanes.long_waiting:
+                    # Those whom the commit has woken send what comes next (the claim of what was published)
+                    # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
+                    await trio.lowlevel.checkpoint()
+                    await trio.lowlevel.checkpoint()
+            if not await self._keep_house() and not self._lanes and not self._intake.closed.is_set():
+                await self._intake.rung(self._housekeeping.pause(time.monotonic()))
 
     @property
     def _done(self) -> bool:
@@ -222,11 +228,12 @@ class Persistence:
             return
         self._after_commit(taken, done, time.perf_counter() - started)
 
+    def _backlogged(self) -> list[int]:
+        return self._backlog.of_tenants(self.registry.is_active)
+
     async def _keep_house(self) -> bool:
         """Take the step that is due, if one is."""
-        step = self._housekeeping.next(
-            time.monotonic(), waiting=lambda: self._backlog.of_tenants(self.registry.is_active)
-        )
+        step = self._housekeeping.next(time.monotonic())
         if step is None:
             return False
         try:

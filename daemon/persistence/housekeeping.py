@@ -1,12 +1,14 @@
-"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the deletion of secrets that
-have ended, the age of the oldest that waits, rest."""
+"""What the writer does between batches, in small steps: the end of a checkpoint, sweeps, retention, the deletion of
+secrets that have ended, rest; and what others do beside it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
+
+import trio
 
 from daemon.identifiers import now_ms
 from daemon.persistence import signing_secrets, sweeping
@@ -46,6 +48,7 @@ class Housekeeping:
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
+        self._readers = readers
         self._rest = Rest(connection, readers)
         self.retention = Retention(connection, storage, metrics)
         self._looked = self._swept = self._expired = 0.0
@@ -53,6 +56,15 @@ class Housekeeping:
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
+
+    async def run(
+        self, copy: Callable[[], Awaitable[None]], waiting: Callable[[], list[int]], tell: Callable[[], None]
+    ) -> None:
+        """What goes on beside the writer, until cancelled. `copy`: the WAL's part of a checkpoint. `waiting`: the
+        webhooks with a backlog. `tell`: that a step is due."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._checkpoints.run, copy, tell)
+            nursery.start_soon(self.oldest.run, self._readers, waiting)
 
     def committed(self, rows: int, effects: Effects, registry: Registry) -> None:
         self._wrote(rows, effects.written)
@@ -69,20 +81,16 @@ class Housekeeping:
     def pause(self, now: float) -> float:
         """How long there is nothing to do, in seconds, if nothing is committed."""
         pause = min(self.retention.pause(now), self.recoveries.pause(now))
-        if self._cancelling or self._removing or self.oldest.looking:
+        if self._cancelling or self._removing:
             return min(pause, max(0.0, self._swept + _SECONDS_BETWEEN_SWEEPS - now))
         return pause
 
-    def next(self, now: float, waiting: Callable[[], list[int]]) -> Step | None:
-        """The step to take now, if one is due.
-
-        `waiting`: the webhooks with a backlog.
-        A step raises sqlite3.Error, and is then due again."""
+    def next(self, now: float) -> Step | None:
+        """The step to take now, if one is due. A step raises sqlite3.Error, and is then due again."""
         if self._checkpoints.due:
-            return self._checkpoint
-        if now - self._looked >= LOOK_SECONDS and not self.oldest.looking:
+            return lambda: self._checkpoints.finish(self._connection)
+        if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            self.oldest.begin(waiting())
             if self._rest.due():
                 return self._take_rest
         if now - self._swept >= _SECONDS_BETWEEN_SWEEPS and (sweep := self._sweep()) is not None:
@@ -98,8 +106,6 @@ class Housekeeping:
     def _sweep(self) -> Step | None:
         """One of those that there is work for, in turn."""
         due: list[Step] = []
-        if self.oldest.looking:
-            due.append(self._look)
         if self._cancelling:
             due.append(partial(self._cancel, next(iter(self._cancelling))))
         if self._removing:
@@ -107,17 +113,9 @@ class Housekeeping:
         self._turn += 1
         return due[self._turn % len(due)] if due else None
 
-    def _checkpoint(self) -> Callable[[], None]:
-        self._checkpoints.run(self._connection)
-        return lambda: None
-
     def _wrote(self, rows: float, size: int = 0) -> None:
         self._checkpoints.wrote(rows, size)
         self._rest.disturbed()
-
-    def _look(self) -> Callable[[], None]:
-        self.oldest.look(self._connection)
-        return lambda: None
 
     def _delete_secrets(self) -> Callable[[], None]:
         deleted = signing_secrets.delete_expired(self._connection, now_ms())

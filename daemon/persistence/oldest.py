@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
+
+from daemon.refusals import StorageUnavailable
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
+    from daemon.persistence.readers import Readers
+
+LOOK_SECONDS = 1.0
 _AT_ONCE = 100
+_PAUSE = 0.02
 _OLDEST = """
 SELECT json_group_array(json_array(w.tenant, d.created)) FROM json_each(?) j JOIN webhooks w ON w.seq = j.value
 JOIN deliveries d ON d.seq = (
@@ -25,27 +34,24 @@ class Oldest:
 
     def __init__(self) -> None:
         self.created: dict[int, int] = {}
-        self._round: dict[int, int] = {}
-        self._left: list[int] = []
 
-    @property
-    def looking(self) -> bool:
-        """Whether a round is not over."""
-        return bool(self._left)
+    async def run(self, readers: Readers, waiting: Callable[[], list[int]]) -> None:
+        """Look at the webhooks that have a backlog, once a second, until cancelled; beside the writer, who has more
+        urgent things to do."""
+        while True:
+            with suppress(StorageUnavailable):  # that is for the writer to find out
+                self.created = await self._round(readers, waiting())
+            await trio.sleep(LOOK_SECONDS)
 
-    def begin(self, webhooks: list[int]) -> None:
-        """A new round, over these."""
-        self._left = webhooks
-        self._round = {}
-        if not webhooks:
-            self.created = {}
+    async def _round(self, readers: Readers, webhooks: list[int]) -> dict[int, int]:
+        created: dict[int, int] = {}
+        for first in range(0, len(webhooks), _AT_ONCE):
+            for tenant, since in await readers.read(_look, webhooks[first : first + _AT_ONCE]):
+                created[tenant] = min(since, created.get(tenant, since))
+            await trio.sleep(_PAUSE)
+        return created
 
-    def look(self, connection: sqlite3.Connection) -> None:
-        """The next few, in the writer's thread. Raises sqlite3.Error, and they are still to be looked at."""
-        few = self._left[-_AT_ONCE:]
-        (found,) = connection.execute(_OLDEST, (msgspec.json.encode(few).decode(),)).fetchone()
-        del self._left[-_AT_ONCE:]
-        for tenant, created in _found.decode(found):
-            self._round[tenant] = min(created, self._round.get(tenant, created))
-        if not self._left:
-            self.created = self._round
+
+def _look(connection: sqlite3.Connection, webhooks: list[int]) -> list[tuple[int, int]]:
+    (found,) = connection.execute(_OLDEST, (msgspec.json.encode(webhooks).decode(),)).fetchone()
+    return _found.decode(found)

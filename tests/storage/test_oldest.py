@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from daemon.persistence import housekeeping, searching
+from daemon.persistence import oldest as looking
+from daemon.persistence import searching
 from daemon.persistence.commands import DeleteWebhook
 from daemon.persistence.searching import DeliveryFilter
 from daemon.settings import Limits
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 WEBHOOKS = 250
 
 
-async def test_the_oldest_is_found_wherever_it_waits_and_sweeps_have_their_turn_meanwhile(
+async def test_the_oldest_is_found_wherever_it_waits_and_not_where_it_was_cancelled_or_claimed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.0)
     async with running(path, Limits(webhooks_per_tenant=WEBHOOKS)) as store:
         acme = await store.tenant()
         house = store.actor._housekeeping
