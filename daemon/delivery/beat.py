@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-BEAT = 0.025
+BEAT = 0.01
 """Seconds between two of them."""
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from daemon.operations.metrics import Metrics
+    from daemon.persistence.checkpoints import Copied
     from daemon.persistence.effects import Effects
     from daemon.persistence.readers import Readers
     from daemon.persistence.registry import Registry
@@ -58,7 +59,7 @@ class Housekeeping:
         self._removing = set(tenants)
 
     async def run(
-        self, copy: Callable[[], Awaitable[None]], waiting: Callable[[], list[int]], tell: Callable[[], None]
+        self, copy: Callable[[], Awaitable[Copied | None]], waiting: Callable[[], list[int]], tell: Callable[[], None]
     ) -> None:
         """What goes on beside the writer, until cancelled. `copy`: the WAL's part of a checkpoint. `waiting`: the
         webhooks with a backlog. `tell`: that a step is due."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from daemon.persistence.checkpoints import Copied
 from daemon.persistence.database import open_copier, open_reader
 from daemon.persistence.execution import StorageFailed, is_storage_fault
 from daemon.persistence.files import Files
@@ -96,24 +97,27 @@ class Writer:
             self._remember(failure)
             raise
 
-    async def copy(self) -> None:
-        """Copy what the WAL has into the database, beside what `run` does. Why it could not is for `run` to find out.
+    async def copy(self) -> Copied | None:
+        """Copy what the WAL has into the database, beside what `run` does. None if that could not be: why is for `run`
+        to find out.
 
         Raises `StorageStuck`. Cancelled, it stops copying as soon as the disk answers, and does not wait for that."""
 
-        def copy() -> None:
-            with suppress(StorageFailed, sqlite3.Error):
-                self._files.check()
-                self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-        with trio.move_on_after(_BOUND) as bound:
+        def copy() -> Copied | None:
             try:
-                await trio.to_thread.run_sync(copy, limiter=self._copiers_thread, abandon_on_cancel=True)
+                self._files.check()
+                _, pages, copied = self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except (StorageFailed, sqlite3.Error):
+                return None
+            return Copied(pages, copied)
+
+        with trio.move_on_after(_BOUND):
+            try:
+                return await trio.to_thread.run_sync(copy, limiter=self._copiers_thread, abandon_on_cancel=True)
             except trio.Cancelled:
                 self._copier.interrupt()
                 raise
-        if bound.cancelled_caught:
-            raise StorageStuck(_NO_ANSWER)
+        raise StorageStuck(_NO_ANSWER)
 
     def _remember(self, failure: StorageFailed) -> None:
         """Other pages may be sound still, but nothing is written any more to a file that is known to be damaged."""
