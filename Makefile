@@ -20,10 +20,11 @@ demo: $(VENV)/.runtime
 run: $(VENV)/.runtime
 	$(BIN)/tenant-webhooks serve $(if $(CONFIG),--config $(CONFIG))
 
-# Without the packages of npm the tests that verify with them are skipped; .ci/run insists on them.
+# Two at a time, since they wait as much as they compute. Without the packages of npm the tests that verify with them are
+# skipped; .ci/run insists on them.
 test: $(VENV)/.development
 	@$(MAKE) --no-print-directory verifiers || echo "The packages of npm could not be installed: see above."
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal
 
 # schemathesis against a live daemon: so many cases for each operation; its closing table is printed.
 fuzz: $(VENV)/.development

@@ -1,10 +1,11 @@
 """A load of HTTP requests as a process of its own: raw keep-alive connections, nothing parsed that need not be.
 
 Run: `python load_client.py`, with a `Job` as JSON on standard input; the `Report` comes out as JSON. With a `rate` the
-loop is open: each request falls due at its time whether or not earlier ones were answered, and leaves on a free
-connection, or on a new one. At `most` connections it waits, and its time still counts from when it was due: a slow
-server cannot hide by slowing the client (Tene's "coordinated omission"). Without a rate, each connection sends its next
-request when the last one was answered.
+loop is open: each request falls due at a random moment of its own interval (two loops that were even would meet at
+every turn or at none, as it happens), whether or not earlier ones were answered, and leaves on a free connection, or on
+a new one. At `most` connections it waits, and its time still counts from when it was due: a slow server cannot hide by
+slowing the client (Tene's "coordinated omission"). Without a rate, each connection sends its next request when the last
+one was answered.
 
 A connection that the server ends costs the request on it, which counts as an answer with status 0; an idle one nothing.
 """
@@ -12,6 +13,7 @@ A connection that the server ends costs the request on it, which counts as an an
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import sys
 import time
@@ -121,7 +123,7 @@ class Load:
 
     async def _open_loop(self, rate: float, began: int) -> None:
         for number in range(self.job.count):
-            due = began + round(number * 1e9 / rate)
+            due = began + round((number + random.random()) * 1e9 / rate)
             if (early := due - time.monotonic_ns()) > 0:
                 await asyncio.sleep(early / 1e9)
             self.late.append((time.monotonic_ns() - due) / 1e6)
