@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +19,7 @@ from harness.events import session_event
 from harness.receiver import answers_after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Generator
     from pathlib import Path
 
     from harness.api import Api
@@ -39,6 +39,16 @@ def checkpoint(database: Path) -> None:
     """Have everything in the database itself, and nothing in its WAL."""
     with closing(sqlite3.connect(database)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+@contextmanager
+def kept_in_the_wal(database: Path) -> Generator[None]:
+    """No checkpoint copies what is committed meanwhile, after the snapshot of one that reads, and the WAL does not start
+    over."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT 1 FROM meta").fetchone()
+        yield
 
 
 async def filled(daemons: Daemons, receivers: Receivers) -> tuple[Daemon, Api, str]:
@@ -251,10 +261,11 @@ async def test_a_wal_cut_while_no_daemon_ran_is_read_as_far_as_it_is_whole(
 ) -> None:
     daemon, acme, token = await filled(daemons, receivers)
     checkpoint(daemon.database)
-    for number in range(8):
-        await acme.finished(await acme.publish(session_event(f"later-{number}")))
-    daemon.kill()
-    await daemon.exit_code()
+    with kept_in_the_wal(daemon.database):
+        for number in range(8):
+            await acme.finished(await acme.publish(session_event(f"later-{number}")))
+        daemon.kill()
+        await daemon.exit_code()
     halve(wal(daemon.database))
     restarted = await daemons.start()
     assert 100 < len(await restarted.caller(token).deliveries()) < 108
@@ -267,8 +278,11 @@ async def test_nothing_is_accepted_into_a_wal_that_was_cut(
     damage: Callable[[Path], None], daemons: Daemons, receivers: Receivers
 ) -> None:
     daemon, acme, _ = await filled(daemons, receivers)
-    damage(wal(daemon.database))
-    await refused(acme, "later")
+    checkpoint(daemon.database)
+    with kept_in_the_wal(daemon.database):
+        await acme.finished(await acme.publish(session_event("before")))
+        damage(wal(daemon.database))
+        await refused(acme, "later")
     assert str(wal(daemon.database)) in (await daemon.log.wait("storage.failing"))["reason"]
 
 
