@@ -11,6 +11,7 @@ is refused with `StorageUnavailable`, until a transaction has succeeded.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -167,7 +168,8 @@ class Persistence:
         self._offer = offer
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._housekeeping.run, self._writer.copy, self._backlogged, self._intake.ring)
+                backlogged = partial(self._backlog.of_tenants, self.registry.is_active)
+                nursery.start_soon(self._housekeeping.run, self._writer.copy, backlogged, self._intake.ring)
                 task_status.started()
                 await self._serve()
                 nursery.cancel_scope.cancel()
@@ -227,9 +229,6 @@ class Persistence:
             taken[0].answer(bug)
             return
         self._after_commit(taken, done, time.perf_counter() - started)
-
-    def _backlogged(self) -> list[int]:
-        return self._backlog.of_tenants(self.registry.is_active)
 
     async def _keep_house(self) -> bool:
         """Take the step that is due, if one is."""

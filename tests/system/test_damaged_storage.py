@@ -43,8 +43,7 @@ def checkpoint(database: Path) -> None:
 
 @contextmanager
 def kept_in_the_wal(database: Path) -> Generator[None]:
-    """No checkpoint copies what is committed meanwhile, since it comes after the snapshot of one that reads, and the WAL
-    does not start over."""
+    """No checkpoint copies what is committed after the snapshot of one that reads, and the WAL does not start over."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT 1 FROM meta").fetchone()
