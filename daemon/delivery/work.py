@@ -46,6 +46,8 @@ class Work:
         self._young: OrderedDict[int, tuple[int, float]] = OrderedDict()
         # When the others began.
         self._old: dict[int, float] = {}
+        # Those in flight that the pace reckons with.
+        self._slow: set[int] = set()
         self._probes: set[int] = set()
         self._now = 0.0
         # On a beat, so that turns of many tenants that come close together share a commit.
@@ -139,6 +141,8 @@ class Work:
     def begin(self, webhook: int, delivery: int, now: float) -> None:
         """The attempt at a delivery that was claimed begins; `end` must follow."""
         self._young[delivery] = (webhook, now)
+        if not self._webhooks[webhook].prompt:
+            self._hold(delivery, now)
 
     def look(self, now: float, slots: int) -> None:
         """Take the time into account, and how many slots are the tenant's just now. Always before `plan`: what it says
@@ -153,6 +157,7 @@ class Work:
             self._old[delivery] = began
             known = self._webhooks[webhook]
             known.old += 1
+            self._hold(delivery, now)
             self._changed(webhook, known, 0, False)
         self._allow()
 
@@ -160,6 +165,9 @@ class Work:
         """The attempt is over: its slot is free. Not `attempted`, it says nothing about the webhook. Returns whether
         it ended promptly."""
         known = self._webhooks[webhook]
+        if delivery in self._slow:
+            self._slow.discard(delivery)
+            self._pace.held(-1, now)
         young = self._young.pop(delivery, None)
         if young is None:
             began = self._old.pop(delivery)
@@ -173,6 +181,11 @@ class Work:
                 self._pace.ended(now - began)
         self._changed(webhook, known, -1, prompt)
         return now - began <= PROMPT
+
+    def _hold(self, delivery: int, now: float) -> None:
+        if delivery not in self._slow:
+            self._slow.add(delivery)
+            self._pace.held(1, now)
 
     def _allow(self) -> None:
         """Let those begin whose turn has come, and reserve the next turn if there is none."""

@@ -50,10 +50,10 @@ async def hung(stage: Stage, backlog: int) -> None:
 async def test_attempts_that_end_at_one_moment_begin_again_a_few_at_a_time(autojump_clock: MockClock) -> None:
     async with running(LIMITS) as stage:
         await hung(stage, 5)
-        await stage.until(lambda: len(stage.network.times) == 2 * HANGING, seconds=5)
+        await stage.until(lambda: len(stage.network.times) == 2 * HANGING, seconds=LIMITS.timeout)
         assert stage.router.in_flight == HANGING
         # The mean is still on its way to 15 s.
-        gap, again = 0.7 * LIMITS.timeout * SPREAD / LIMITS.max_concurrent, stage.network.times[HANGING + 10 :]
+        gap, again = 0.7 * LIMITS.timeout * SPREAD / HANGING, stage.network.times[HANGING + 10 :]
         few = ceil(BEAT / gap) + 1
         assert min(later - earlier for earlier, later in zip(again, again[few:], strict=False)) >= BEAT - 0.001
 

@@ -15,8 +15,9 @@ _durations = st.floats(0.001, 30.0)
 
 
 def seen(slots: int, *durations: float) -> Pace:
-    """A pace that has seen attempts of these durations for long."""
+    """A pace that has seen attempts of these durations for long; they hold all slots."""
     pace = Pace(slots)
+    pace.held(slots, 0.0)
     for _ in range(1000):
         for seconds in durations:
             pace.ended(seconds)
@@ -36,6 +37,25 @@ def test_a_thousand_attempts_that_hung_begin_again_over_half_the_time_that_they_
     assert [after - before for before, after in pairwise(turns)] == pytest.approx([15 * SPREAD / 2048] * 1159)
     assert 7 < turns[-1] - turns[0] < 7.5
     assert turns[0] == 100 - TOLERANCE
+
+
+def test_the_fewer_hold_slots_the_wider_they_are_spaced_also_when_all_end_at_one_moment() -> None:
+    pace = seen(2048, 15.0)
+    pace.held(-1024, 50.0)
+    assert pace.turn(50.0) <= 50.0
+    assert pace.gap == pytest.approx(15 * SPREAD / 2048)
+    pace.turn(80.0)
+    assert pace.gap == pytest.approx(15 * SPREAD / 1024)
+    pace.held(-1024, 81.0)
+    pace.turn(94.0)
+    assert pace.gap == pytest.approx(15 * SPREAD / 1024)
+
+
+def test_a_quarter_of_the_slots_is_reckoned_with_at_least() -> None:
+    pace = seen(2048, 15.0)
+    pace.held(-2048, 50.0)
+    pace.turn(100.0)
+    assert pace.gap == pytest.approx(15 * SPREAD / 512)
 
 
 def test_several_turns_of_one_tenant_keep_the_next_as_long_as_so_many_tenants_would() -> None:
@@ -91,7 +111,7 @@ def test_whoever_asks_and_when_no_more_begin_than_the_schedule_has_turns(
     for first in range(len(begun)):
         for last in range(first, len(begun)):
             spell = begun[last] - begun[first]
-            assert last - first + 1 <= (spell + TOLERANCE) / pace.gap + 1.001
+            assert last - first + 1 <= (spell + pace.tolerance) / pace.gap + 1.001
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,6 +131,7 @@ def test_slots_are_kept_busy_whatever_attempts_last(durations: list[float], slot
             count = min(free, 1 + pace.ready(now))
             if count > 1:
                 pace.turn(now, count - 1)
+            pace.held(count, now)
             for _ in range(count):
                 seconds = next(lasting)
                 heappush(ends, (now + seconds, seconds))
@@ -119,6 +140,7 @@ def test_slots_are_kept_busy_whatever_attempts_last(durations: list[float], slot
         else:
             now, seconds = heappop(ends)
             pace.ended(seconds)
+            pace.held(-1, now)
             free += 1
             ended += now > begin
     mean = sum(durations) / len(durations)
