@@ -25,6 +25,7 @@ from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.heartbeat import Heartbeat
 from daemon.persistence.housekeeping import Housekeeping
 from daemon.persistence.intake import Intake
+from daemon.persistence.oldest import Oldest
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
 from daemon.persistence.tickets import Spread, Ticket
@@ -69,6 +70,7 @@ class Persistence:
         self._backlog = backlog.load(connection)
         self._clock_steps = ClockSteps(connection)
         self._readers = Readers(path)
+        self._oldest = Oldest()
         self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
         self._intake = Intake(self.space)
@@ -130,7 +132,7 @@ class Persistence:
         """Age in seconds of each one's oldest of them, as last looked up (once a second, or as soon as thousands of
         webhooks have been looked at)."""
         now, waiting = now_ms(), self.waiting_by_tenant()
-        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._housekeeping.oldest.created.items()}
+        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._oldest.created.items()}
         return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
 
     @property
@@ -169,7 +171,7 @@ class Persistence:
         try:
             async with trio.open_nursery() as nursery:
                 backlogged = partial(self._backlog.of_tenants, self.registry.is_active)
-                nursery.start_soon(self._housekeeping.run, self._writer.copy, backlogged, self._intake.ring)
+                nursery.start_soon(self._oldest.run, self._readers, backlogged)
                 task_status.started()
                 await self._serve()
                 nursery.cancel_scope.cancel()

@@ -67,7 +67,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         if not version(connection):  # it writes to the file, though it changes nothing once that has pages
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # must come before WAL
         connection.execute("PRAGMA journal_mode = WAL")
-        _set_up(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -8192")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -78,13 +79,6 @@ def open_writer(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    return connection
-
-
-def open_copier(path: Path) -> sqlite3.Connection:
-    """One for checkpoints beside the writer, of what that has opened. Raises sqlite3.Error."""
-    connection = _connect(f"file:{_quoted(path)}?mode=rw")
-    _set_up(connection)
     return connection
 
 
@@ -161,11 +155,6 @@ def _header(database: Path) -> bytes:
 
 def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
 
 
 def _quoted(path: Path) -> str:

@@ -1,19 +1,16 @@
-"""What the writer does between batches, in small steps: the end of a checkpoint, sweeps, retention, the deletion of
-secrets that have ended, rest; and what others do beside it."""
+"""What the writer does between batches, in small steps: checkpoints, sweeps, retention, the deletion of secrets that
+have ended, rest."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
-
-import trio
 
 from daemon.identifiers import now_ms
 from daemon.persistence import signing_secrets, sweeping
 from daemon.persistence.checkpoints import Checkpoints
-from daemon.persistence.oldest import Oldest
 from daemon.persistence.recovery_turns import RecoveryTurns
 from daemon.persistence.rest import Rest
 from daemon.persistence.retention import Retention
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     import sqlite3
 
     from daemon.operations.metrics import Metrics
-    from daemon.persistence.checkpoints import Copied
     from daemon.persistence.effects import Effects
     from daemon.persistence.readers import Readers
     from daemon.persistence.registry import Registry
@@ -38,18 +34,16 @@ _SECONDS_BETWEEN_SWEEPS = 0.025
 
 
 class Housekeeping:
-    """`oldest`: which delivery of each tenant has been waiting longest. `retention`: what is deleted, and when.
+    """`retention`: what is deleted, and when.
     `recoveries`: the steps of those, which are commands."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
     ) -> None:
-        self.oldest = Oldest()
         self.recoveries = RecoveryTurns(connection)
         self._connection = connection
         self._metrics = metrics
         self._checkpoints = Checkpoints()
-        self._readers = readers
         self._rest = Rest(connection, readers)
         self.retention = Retention(connection, storage, metrics)
         self._looked = self._swept = self._expired = 0.0
@@ -57,15 +51,6 @@ class Housekeeping:
         webhooks, tenants = sweeping.left_over(connection)
         self._cancelling = set(webhooks)
         self._removing = set(tenants)
-
-    async def run(
-        self, copy: Callable[[], Awaitable[Copied | None]], waiting: Callable[[], list[int]], tell: Callable[[], None]
-    ) -> None:
-        """What goes on beside the writer, until cancelled. `copy`: the WAL's part of a checkpoint. `waiting`: the
-        webhooks with a backlog. `tell`: that a step is due."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._checkpoints.run, copy, tell)
-            nursery.start_soon(self.oldest.run, self._readers, waiting)
 
     def committed(self, rows: int, effects: Effects, registry: Registry) -> None:
         self._wrote(rows, effects.written)
@@ -88,8 +73,8 @@ class Housekeeping:
 
     def next(self, now: float) -> Step | None:
         """The step to take now, if one is due. A step raises sqlite3.Error, and is then due again."""
-        if self._checkpoints.due:
-            return lambda: self._checkpoints.finish(self._connection)
+        if self._checkpoints.due(now):
+            return partial(self._checkpoint, now)
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             if self._rest.due():
@@ -113,6 +98,10 @@ class Housekeeping:
             due.append(partial(self._remove, next(iter(self._removing))))
         self._turn += 1
         return due[self._turn % len(due)] if due else None
+
+    def _checkpoint(self, now: float) -> Callable[[], None]:
+        self._checkpoints.run(self._connection, now)
+        return lambda: None
 
     def _wrote(self, rows: float, size: int = 0) -> None:
         self._checkpoints.wrote(rows, size)

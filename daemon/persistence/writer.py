@@ -1,5 +1,4 @@
-"""The writer's connection and the one thread that uses it, each use bounded, on a file that is still where it was; and
-beside it a connection and a thread for checkpoints."""
+"""The writer's connection and the one thread that uses it, each use bounded, on a file that is still where it was."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from daemon.persistence.checkpoints import Copied
-from daemon.persistence.database import open_copier, open_reader
+from daemon.persistence.database import open_reader
 from daemon.persistence.execution import StorageFailed, is_storage_fault
 from daemon.persistence.files import Files
 
@@ -23,7 +21,6 @@ T = TypeVar("T")
 
 _BOUND = 120.0
 _CLOSING, _CLOSING_LATE = 3.0, 0.5
-_NO_ANSWER = "The disk does not answer: what was under way may or may not have been stored."
 
 
 class StorageStuck(Exception):
@@ -39,8 +36,7 @@ class Writer:
         # While another connection is open, closing the one that writes leaves the WAL as it is.
         self._guard = open_reader(path)
         self._guard.execute("SELECT 1 FROM meta").fetchone()
-        self._copier = open_copier(path)
-        self._thread, self._copiers_thread = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
+        self._thread = trio.CapacityLimiter(1)
         self._waiting = trio.CancelScope()
         self._deadline = math.inf
         self._since: float | None = None
@@ -86,7 +82,7 @@ class Writer:
             return result
 
         try:
-            return await self._in_thread(call, min(trio.current_time() + _BOUND, self._deadline), self._thread)
+            return await self._in_thread(call, min(trio.current_time() + _BOUND, self._deadline))
         except sqlite3.Error as error:
             if not is_storage_fault(error):
                 raise
@@ -97,28 +93,6 @@ class Writer:
             self._remember(failure)
             raise
 
-    async def copy(self) -> Copied | None:
-        """Copy what the WAL has into the database, beside what `run` does. None if that could not be: why is for `run`
-        to find out.
-
-        Raises `StorageStuck`. Cancelled, it stops copying as soon as the disk answers, and does not wait for that."""
-
-        def copy() -> Copied | None:
-            try:
-                self._files.check()
-                _, pages, copied = self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            except (StorageFailed, sqlite3.Error):
-                return None
-            return Copied(pages, copied)
-
-        with trio.move_on_after(_BOUND):
-            try:
-                return await trio.to_thread.run_sync(copy, limiter=self._copiers_thread, abandon_on_cancel=True)
-            except trio.Cancelled:
-                self._copier.interrupt()
-                raise
-        raise StorageStuck(_NO_ANSWER)
-
     def _remember(self, failure: StorageFailed) -> None:
         """Other pages may be sound still, but nothing is written any more to a file that is known to be damaged."""
         if failure.damaged:
@@ -128,29 +102,27 @@ class Writer:
         """Close the file, bounded, cancelled or not. What has been committed stays, also if this does not end."""
         if not self._stuck:
             now = trio.current_time()
-            with suppress(StorageStuck):  # in that thread, since one copy may still have to end
-                until = min(now + _CLOSING, max(now + _CLOSING_LATE, self._deadline))
-                await self._in_thread(self._close, until, self._copiers_thread)
+            with suppress(StorageStuck):
+                await self._in_thread(self._close, min(now + _CLOSING, max(now + _CLOSING_LATE, self._deadline)))
 
     def _close(self) -> None:
         """The last connection to close writes the WAL back and deletes it, unless there are no whole files for that:
         then both are left to whoever repairs them. The guard itself cannot write."""
         whole = self._damage is None and not self._files.cut()
-        self._copier.close()
         for connection in (self._guard, self._connection) if whole else (self._connection, self._guard):
             connection.close()
         self._files.close()
 
-    async def _in_thread(self, function: Callable[[], T], until: float, thread: trio.CapacityLimiter) -> T:
+    async def _in_thread(self, function: Callable[[], T], until: float) -> T:
         self._waiting = trio.CancelScope(shield=True, deadline=until)
         self._since = trio.current_time()
         with self._waiting:
             try:
-                return await trio.to_thread.run_sync(function, limiter=thread, abandon_on_cancel=True)
+                return await trio.to_thread.run_sync(function, limiter=self._thread, abandon_on_cancel=True)
             finally:
                 self._since = None
         self._stuck = True
-        raise StorageStuck(_NO_ANSWER)
+        raise StorageStuck("The disk does not answer: what was under way may or may not have been stored.")
 
 
 def probe(connection: sqlite3.Connection) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from daemon.persistence import checkpoints
 from daemon.persistence.database import open_reader
-from tests.storage.stores import running
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +25,6 @@ LONG = 400
 def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_PAGES_BETWEEN", BETWEEN)
     monkeypatch.setattr(checkpoints, "_PRESSING", BETWEEN)
-    monkeypatch.setattr(checkpoints, "_ENOUGH", BETWEEN)
     monkeypatch.setattr(checkpoints, "_LONG", LONG)
 
 
@@ -65,53 +63,6 @@ async def test_large_payloads_and_no_deliveries_are_written_back(store: Store, p
     for _ in range(100):
         await store.publish(acme, 2, content=b"x" * 40 * checkpoints.PAGE_BYTES)
     assert pages(path) < 25 * BETWEEN
-
-
-@contextmanager
-def copying_held_up(store: Store) -> Generator[threading.Event]:
-    """The next copy beside the writer begins, and goes on when this is left. The event: it has begun."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def traced(_: str) -> None:
-        begun.set()
-        go_on.wait(10)
-
-    store.actor._writer._copier.set_trace_callback(traced)
-    try:
-        yield begun
-    finally:
-        go_on.set()
-
-
-async def test_nobody_who_publishes_waits_for_a_checkpoint(store: Store) -> None:
-    acme = await store.tenant()
-    with copying_held_up(store) as begun:
-        while not begun.is_set():
-            await store.publish(acme, content=b"x" * 20 * checkpoints.PAGE_BYTES)
-        for _ in range(10):
-            await store.publish(acme)
-
-
-async def test_what_cannot_be_copied_beside_the_writer_is_copied_by_the_writer(store: Store, path: Path) -> None:
-    acme = await store.tenant()
-    store.actor._writer._copier.close()
-    written = 0
-    while pages(path) * checkpoints.PAGE_BYTES > written / 2:
-        await store.publish(acme, content=b"x" * 20 * checkpoints.PAGE_BYTES)
-        written += 20 * checkpoints.PAGE_BYTES
-
-
-async def test_a_stop_amid_a_checkpoint_leaves_the_database_whole(path: Path) -> None:
-    async with running(path) as store:
-        acme = await store.tenant()
-        with copying_held_up(store) as begun:
-            while not begun.is_set():
-                await store.publish(acme, content=b"x" * 20 * checkpoints.PAGE_BYTES)
-            store.actor.close()
-        await store.ended.wait()
-    assert not path.with_name(path.name + "-wal").exists()
-    with closing(open_reader(path)) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 async def test_readers_that_overlap_without_end_do_not_keep_the_wal_growing(store: Store, path: Path) -> None:
