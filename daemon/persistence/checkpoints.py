@@ -20,8 +20,8 @@ _LONG = 16_000
 
 
 class Checkpoints:
-    """The writer makes them: before SQLite 3.51.3 one beside another connection's commit may leave part of the WAL out of
-    the database (https://sqlite.org/wal.html#walresetbug).
+    """The writer makes them: before SQLite 3.51.3 one beside another connection's commit may leave part of the WAL out
+    of the database (https://sqlite.org/wal.html#walresetbug).
 
     A checkpoint takes no lock that anybody waits for, unless the WAL has become long: readers that overlap without
     end keep it from ever starting over. Then it waits for those that read now, for as long as SQLite's busy time-out,
