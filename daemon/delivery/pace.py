@@ -40,6 +40,7 @@ class Pace:
 
     @property
     def tolerance(self) -> float:
+        """Seconds by which beginnings may catch up. With wide gaps one turn a step would leave slots idle."""
         return max(TOLERANCE, 2 * self.gap)
 
     def held(self, change: int, now: float) -> None:

@@ -24,7 +24,8 @@ class Waiting(Protocol):
 
 
 class Deadlines:
-    """While `run` runs, expires what it watches: not before the deadline, and 32 ms after it at most."""
+    """While `run` runs, expires what it watches: not before the deadline, and within 32 ms of it; when many end at one
+    moment, a few in each turn of the loop, after as many turns as that takes."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, set[Waiting]] = {}

@@ -34,8 +34,7 @@ _SECONDS_BETWEEN_SWEEPS = 0.025
 
 
 class Housekeeping:
-    """`retention`: what is deleted, and when.
-    `recoveries`: the steps of those, which are commands."""
+    """`retention`: what is deleted, and when. `recoveries`: the steps of those, which are commands."""
 
     def __init__(
         self, connection: sqlite3.Connection, readers: Readers, storage: StorageSettings, metrics: Metrics
