@@ -4,29 +4,20 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import Meta, Struct
-from msgspec.json import Decoder
+from msgspec import Meta, Struct, structs
 
 from daemon.described import described
-from daemon.instants import normalised, rfc3339
+from daemon.instants import are_normal, normalised, rfc3339
 
 SESSION_COMPLETED = "onboard.session.completed"
 PING = "webhook.ping"
 
 
-class Instant(str):
-    """An RFC 3339 time, already normalised to UTC."""
-
-    __slots__ = ()
-
-
-def _decode_custom(kind: type, value: object) -> object:
-    if kind is Instant and isinstance(value, str):
-        return Instant(normalised(value))
-    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""An RFC 3339 time; what `decode` returns has it in UTC."""
 
 
 class _Published(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -85,22 +76,51 @@ class PublishedEvent(Envelope, frozen=True, kw_only=True):
     session: PublishedSession
 
 
-E = TypeVar("E", bound=Envelope)
-
-
-def decoder_of(kind: type[E]) -> Decoder[E]:
-    """A decoder that takes times as `Instant`s."""
-    return Decoder(kind, dec_hook=_decode_custom)
-
-
-_decoder = decoder_of(PublishedEvent)
+_decoder = msgspec.json.Decoder(PublishedEvent)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
 def decode(raw: bytes | msgspec.Raw) -> PublishedEvent:
     """Raises msgspec.DecodeError (not JSON) or its subclass msgspec.ValidationError (with the path of the culprit)."""
-    return _decoder.decode(raw)
+    published = _decoder.decode(raw)
+    # A look at all of them together: to have the decoder call back for each would double what decoding costs.
+    return published if are_normal(_times(published)) else _in_utc(published)
+
+
+def utc(text: str | None, path: str) -> str | None:
+    """The time at that path of an event, normalised. Raises msgspec.ValidationError as a decoder does."""
+    try:
+        return None if text is None else normalised(text)
+    except ValueError as error:
+        raise msgspec.ValidationError(f"{error} - at `$.{path}`") from None
+
+
+def _times(published: PublishedEvent) -> list[str]:
+    session, progress = published.session, published.session.progress
+    times = [published.timestamp, session.created, session.updated]
+    if progress is not None:
+        times += [step.completed_at for step in (progress.identity, progress.ais) if step is not None]
+    return [time for time in times if time is not None]
+
+
+def _in_utc(published: PublishedEvent) -> PublishedEvent:
+    session, progress = published.session, published.session.progress
+    if progress is not None:
+        progress = PublishedProgress(
+            _step_in_utc(progress.identity, "session.progress.identity"),
+            _step_in_utc(progress.ais, "session.progress.ais"),
+        )
+    created, updated = utc(session.created, "session.created"), utc(session.updated, "session.updated")
+    return structs.replace(
+        published,
+        timestamp=utc(published.timestamp, "timestamp"),
+        session=structs.replace(session, progress=progress, created=created, updated=updated),
+    )
+
+
+def _step_in_utc(step: PublishedStep | None, path: str) -> PublishedStep | None:
+    return None if step is None else structs.replace(step, completed_at=utc(step.completed_at, f"{path}.completedAt"))
 
 
 def _time(description: str, example: str) -> Meta:
@@ -163,17 +183,13 @@ _NOT_DONE = SentStep(False, None, None)
 _NOTHING_DONE = SentProgress(_NOT_DONE, _NOT_DONE)
 
 
-def _text(instant: Instant | None) -> str | None:
-    return None if instant is None else str(instant)
-
-
 def _step(step: PublishedStep | None) -> SentStep:
-    return _NOT_DONE if step is None else SentStep(bool(step.completed), step.confirmed, _text(step.completed_at))
+    return _NOT_DONE if step is None else SentStep(bool(step.completed), step.confirmed, step.completed_at)
 
 
 def timestamp(published: Envelope, now: int) -> str:
     """When it happened: as it was published, or `now` (milliseconds)."""
-    return rfc3339(now, digits=0) if published.timestamp is None else str(published.timestamp)
+    return published.timestamp or rfc3339(now, digits=0)
 
 
 def payload(published: PublishedEvent, now: int) -> bytes:
@@ -188,8 +204,8 @@ def payload(published: PublishedEvent, now: int) -> bytes:
                 session.id,
                 session.status,
                 _NOTHING_DONE if progress is None else SentProgress(_step(progress.identity), _step(progress.ais)),
-                _text(session.created),
-                _text(session.updated),
+                session.created,
+                session.updated,
             ),
         )
     )
@@ -197,15 +213,7 @@ def payload(published: PublishedEvent, now: int) -> bytes:
 
 def session_schema() -> dict[str, Any]:
     """The JSON Schema of a published session."""
-    return msgspec.json.schema(PublishedSession, schema_hook=custom_schema)
-
-
-def custom_schema(kind: type) -> dict[str, Any]:
-    """The JSON Schema of a type that msgspec does not know (its `schema_hook`). Raises NotImplementedError for others,
-    as that is to."""
-    if kind is Instant:
-        return {"type": "string", "format": "date-time"}
-    raise NotImplementedError(f"{kind} has no schema; say one here")
+    return msgspec.json.schema(PublishedSession)
 
 
 def ping_payload(webhook: str, name: str | None, now: int) -> bytes:

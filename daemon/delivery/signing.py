@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,15 +15,19 @@ LONGEST_KEY: Final = 64
 """In bytes: what the specification recommends for keys that others make."""
 
 _PREFIX = "whsec_"
+_BLOCK: Final = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class Signer:
-    """A webhook's secrets, the newest first, with the keyed state of each computed once (RFC 2104 §4)."""
+    """A webhook's secrets, the newest first. HMAC-SHA256 by its definition (RFC 2104 §2), with the two states that a
+    key begins with kept (§4): copying an `hmac` object, one for each signature, would cost more than twice as much."""
 
     __slots__ = ("_keyed",)
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._keyed = [hmac.new(secret, digestmod="sha256") for secret in secrets]
+        keys = [_block(secret) for secret in secrets]
+        self._keyed = [(sha256(key.translate(_INNER)), sha256(key.translate(_OUTER))) for key in keys]
 
     def sign(self, id: str, timestamp: int, body: bytes) -> bytes:
         """The value of `webhook-signature`: one signature for each secret, separated by spaces.
@@ -31,11 +35,16 @@ class Signer:
         `timestamp` is in seconds since the Unix epoch."""
         message = b"%b.%d.%b" % (id.encode(), timestamp, body)
         signatures: list[bytes] = []
-        for keyed in self._keyed:
-            state = keyed.copy()
-            state.update(message)
-            signatures.append(b"v1," + b2a_base64(state.digest(), newline=False))
+        for begun_inner, begun_outer in self._keyed:
+            inner, outer = begun_inner.copy(), begun_outer.copy()
+            inner.update(message)
+            outer.update(inner.digest())
+            signatures.append(b"v1," + b2a_base64(outer.digest(), newline=False))
         return b" ".join(signatures)
+
+
+def _block(secret: bytes) -> bytes:
+    return (secret if len(secret) <= _BLOCK else sha256(secret).digest()).ljust(_BLOCK, b"\0")
 
 
 def format_secret(raw: bytes) -> str:

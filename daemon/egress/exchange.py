@@ -40,4 +40,5 @@ class Exchange(Struct):
 
     def elapsed(self, since: float | None = None) -> float:
         """Milliseconds, to the microsecond, since the start, or since the `perf_counter()` instant `since`."""
-        return round((perf_counter() - (self.started if since is None else since)) * 1000, 3)
+        # Whole microseconds and then a division: `round` costs twice as much, and there are two of these a delivery.
+        return int((perf_counter() - (self.started if since is None else since)) * 1e6) / 1000

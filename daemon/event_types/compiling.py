@@ -34,7 +34,7 @@ def compiled(name: str, its: EventTypeSettings) -> ConfiguredType:
     example = _first(text) if its.example is None else msgspec.json.encode(its.example)
     made = ConfiguredType(name, its.subject, its.description, schema, text, example)
     published = made.description.published
-    for fault in [] if published is None else made.examine(made.decode(published), published, keyed=False).faults:
+    for fault in () if published is None else made.examine(made.decode(published), published, keyed=False).faults:
         place = "".join(f"/{step}" for step in fault.path[1:]) or "the top"
         raise UnfitExample(f"at {place}: {fault.detail}")
     return made

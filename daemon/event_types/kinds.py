@@ -14,9 +14,11 @@ from daemon.event_types.names import field_of
 from daemon.event_types.numbers import costly
 from daemon.event_types.subject import UnfitSubject, is_large, read
 from daemon.event_types.weight import is_long, values
-from daemon.events import Envelope, decoder_of, timestamp
+from daemon.events import Envelope, timestamp, utc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daemon.event_types.faults import Fault
     from daemon.event_types.json_schema import JsonSchema
 
@@ -49,8 +51,11 @@ class Examined(NamedTuple):
     `fingerprint` identifies the content as published: 16 bytes. White space and the order of names do not count. None
     where it was not wanted, or something is wrong."""
 
-    faults: list[Fault]
+    faults: Sequence[Fault]
     fingerprint: bytes | None
+
+
+_SOUND = Examined((), None)
 
 
 class EventType(Protocol):
@@ -104,7 +109,7 @@ class SessionCompleted:
         return False
 
     def examine(self, event: events.PublishedEvent, raw: bytes | Raw, *, keyed: bool) -> Examined:
-        return Examined([], events.fingerprint(raw) if keyed else None)
+        return Examined([], events.fingerprint(raw)) if keyed else _SOUND
 
     def payload(self, event: events.PublishedEvent, now: int) -> bytes:
         return events.payload(event, now)
@@ -134,7 +139,7 @@ class ConfiguredType:
             forbid_unknown_fields=True,
         )
         self.record = cast("type[_OwnEvent]", made)
-        self._decoder = decoder_of(self.record)
+        self._decoder = msgspec.json.Decoder(self.record)
         self._field = field
         self._schema = schema
         self._head = f'{{"Event":"{name}","Timestamp":"'.encode()
@@ -154,7 +159,8 @@ class ConfiguredType:
         )
 
     def decode(self, raw: bytes | Raw) -> _OwnEvent:
-        return self._decoder.decode(raw)
+        event = self._decoder.decode(raw)
+        return msgspec.structs.replace(event, timestamp=utc(event.timestamp, "timestamp"))
 
     def takes_long(self, event: _OwnEvent) -> bool:
         return is_long(bytes(event.subject))
@@ -166,7 +172,7 @@ class ConfiguredType:
             return Examined([self._placed(unfit.fault)], None)
         if self._schema is not None and (faults := _judged(self._schema, value, bytes(event.subject))):
             return Examined([self._placed(fault) for fault in faults], None)
-        return Examined([], _fingerprint(event, value) if keyed else None)
+        return Examined([], _fingerprint(event, value)) if keyed else _SOUND
 
     def _placed(self, fault: Fault) -> Fault:
         return msgspec.structs.replace(fault, path=(self._field, *fault.path))
@@ -183,8 +189,7 @@ def _judged(schema: JsonSchema, value: dict[str, object], text: bytes) -> list[F
 
 def _fingerprint(event: _OwnEvent, value: dict[str, object]) -> bytes:
     """Nulls in the subject count: they are sent. Numbers count by value and precision, 1.0 is not 1."""
-    at = None if event.timestamp is None else str(event.timestamp)
-    return blake2b(_content.encode([event.event, at, value]), digest_size=16).digest()
+    return blake2b(_content.encode([event.event, event.timestamp, value]), digest_size=16).digest()
 
 
 PING = Description(

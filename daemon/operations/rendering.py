@@ -26,7 +26,8 @@ TEXT_LIMIT = 200
 _encode = msgspec.json.Encoder().encode
 # Values of these types are written as they are: they hold no text. Records of numbers join them when first seen.
 _SAFE: set[type] = {int, float, bool, NoneType}
-_second: tuple[int, str] = (-1, "")
+# The last moment that was asked for, in milliseconds, and how it reads: lines come in bursts, after a commit.
+_moment: tuple[int, str] = (0, "1970-01-01T00:00:00.000Z")
 
 
 def clean(text: str) -> str:
@@ -39,14 +40,11 @@ def clean(text: str) -> str:
 
 def timestamp() -> str:
     """Now in UTC, RFC 3339 with three digits."""
-    global _second
+    global _moment
     at = time.time_ns() // 1_000_000
-    second, prefix = _second
-    if at // 1000 != second:
-        second = at // 1000
-        prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        _second = (second, prefix)
-    return f"{prefix}{at % 1000:03d}Z"
+    if at != _moment[0]:
+        _moment = at, f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at // 1000))}.{at % 1000:03d}Z"
+    return _moment[1]
 
 
 def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:

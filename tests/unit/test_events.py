@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -83,7 +84,7 @@ def test_a_ping_names_its_webhook() -> None:
         ({"session": {"id": "x", "status": "x" * 65}}, r"\$\.session\.status"),
         ({"session": {"id": "x", "status": "x", "more": 1}}, "more"),
         ({"session": {"id": "x", "status": "x", "created": "2025-10-21T10:30:00"}}, r"zone.*\$\.session\.created"),
-        ({"session": {"id": "x", "status": "x", "created": 5}}, r"Expected `str`.*\$\.session\.created"),
+        ({"session": {"id": "x", "status": "x", "created": 5}}, r"Expected `str \| null`.*\$\.session\.created"),
         ({"timestamp": "yesterday"}, r"RFC 3339.*\$\.timestamp"),
         ({"idempotencyKey": "two words"}, r"\$\.idempotencyKey"),
         ({"idempotencyKey": ""}, r"\$\.idempotencyKey"),
@@ -93,6 +94,37 @@ def test_a_ping_names_its_webhook() -> None:
 def test_what_does_not_fit_the_schema_is_refused_and_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=message):
         events.decode(encoded({**PUBLISHED, **change}))
+
+
+def _with_times(*texts: str) -> bytes:
+    happened, created, updated, identified, paid = texts
+    steps = {"identity": {"completedAt": identified}, "ais": {"completedAt": paid}}
+    session = {"id": "1", "status": "x", "created": created, "updated": updated, "progress": steps}
+    return encoded({"event": "onboard.session.completed", "timestamp": happened, "session": session})
+
+
+_PLACES = (
+    "timestamp",
+    "session.created",
+    "session.updated",
+    *(f"session.progress.{s}.completedAt" for s in ("identity", "ais")),
+)
+
+
+@pytest.mark.parametrize("odd", range(5))
+def test_a_time_in_any_place_is_sent_in_utc(odd: int) -> None:
+    texts = [f"2025-10-2{place}T11:00:00Z" for place in range(5)]
+    plain = events.payload(events.decode(_with_times(*texts)), NOW)
+    texts[odd] = f"2025-10-2{odd}t13:00:00+02:00"
+    assert events.payload(events.decode(_with_times(*texts)), NOW) == plain
+
+
+@pytest.mark.parametrize(("odd", "place"), list(enumerate(_PLACES)))
+def test_a_time_that_is_none_is_refused_and_named_in_any_place(odd: int, place: str) -> None:
+    texts = ["2025-10-21T11:00:00Z"] * 5
+    texts[odd] = "2025-02-30T11:00:00Z"
+    with pytest.raises(msgspec.ValidationError, match=rf"Not a time that exists.* - at `\$\.{re.escape(place)}`$"):
+        events.decode(_with_times(*texts))
 
 
 def test_key_order_white_space_nulls_key_and_tenant_do_not_change_the_fingerprint() -> None:

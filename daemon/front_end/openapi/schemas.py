@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from daemon.events import custom_schema
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -25,7 +23,7 @@ class Schemas:
 
     def __init__(self, types: Iterable[Any], event_types: Sequence[str]) -> None:
         kinds = list(dict.fromkeys(types))
-        made, components = msgspec.json.schema_components(kinds, schema_hook=custom_schema, ref_template=REF + "{name}")
+        made, components = msgspec.json.schema_components(kinds, ref_template=REF + "{name}")
         names = {name: _public(name) for name in components}
         if len(set(names.values())) < len(names):
             raise ValueError(f"two types have one name in the document: {sorted(names.values())}")

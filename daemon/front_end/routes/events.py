@@ -131,7 +131,7 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     submission = call.body
     key = combined(call.headers, KEY_HEADER)
     events = _with_key(submission, await _understood(call, keyed=key is not None), key)
-    tenants = [_tenant(call, one.event, submission.pointer(index)) for index, one in enumerate(events)]
+    tenants = [_tenant(call, one.event, submission, index) for index, one in enumerate(events)]
     now = now_ms()
     new: list[NewEvent] = []
     portion = Portion()
@@ -188,9 +188,13 @@ async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) ->
         if len(errors) >= MOST_ERRORS:  # more are not told
             continue
         wanted = keyed or event.idempotency_key is not None
-        examine = partial(kind.examine, event, raw, keyed=wanted)
-        examined = await call.house.thread.run(call.owner, examine) if kind.takes_long(event) else examine()
-        errors.extend(_culprit(fault, pointer) for fault in examined.faults)
+        if kind.takes_long(event):
+            examine = partial(kind.examine, event, raw, keyed=wanted)
+            examined = await call.house.thread.run(call.owner, examine)
+        else:
+            examined = kind.examine(event, raw, keyed=wanted)
+        if examined.faults:
+            errors.extend(_culprit(fault, pointer) for fault in examined.faults)
         events.append(Understood(kind, event, raw, examined.fingerprint))
     if errors:
         raise invalid(errors)
@@ -239,17 +243,17 @@ def _with_key(submission: Submission, events: list[Understood], key: str | None)
     return [alone._replace(event=structs.replace(event, idempotency_key=key))]
 
 
-def _tenant(call: Call[None, Submission, Tenanted], event: Envelope, pointer: str) -> int:
+def _tenant(call: Call[None, Submission, Tenanted], event: Envelope, submission: Submission, index: int) -> int:
     """Whose event it is: its own field goes before the request's. Raises Problem `tenant-required`, `invalid`."""
     tenant = call.tenant
     if event.tenant is not None:
         tenant = call.house.store.registry.tenant_by_id(event.tenant)
         if tenant is None:
-            raise at_pointer("invalid", f"{pointer}/tenant", "is not the id of a tenant; check it")
+            pointer = f"{submission.pointer(index)}/tenant"
+            raise at_pointer("invalid", pointer, "is not the id of a tenant; check it")
     if tenant is None:
-        raise at_pointer(
-            "tenant-required", f"{pointer}/tenant", "is required with an operator's token; say whose it is"
-        )
+        pointer = f"{submission.pointer(index)}/tenant"
+        raise at_pointer("tenant-required", pointer, "is required with an operator's token; say whose it is")
     return tenant.seq
 
 
