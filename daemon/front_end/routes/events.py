@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -42,6 +43,8 @@ from daemon.tracing import HEADER as TRACE_HEADER
 from daemon.tracing import accepted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from daemon.event_types.faults import Fault
     from daemon.event_types.kinds import EventType
     from daemon.model import Event
@@ -85,8 +88,10 @@ class Submission(Struct, frozen=True):
     events: list[bytes | Raw]
     batch: bool
 
-    def pointer(self, index: int) -> str:
-        return f"/events/{index}" if self.batch else ""
+    @property
+    def pointers(self) -> Iterator[str]:
+        """Where each stands in the body."""
+        return (f"/events/{index}" for index in range(len(self.events))) if self.batch else iter(("",))
 
 
 class Understood(NamedTuple):
@@ -131,7 +136,7 @@ async def publish(call: Call[None, Submission, Tenanted]) -> Reply:
     submission = call.body
     key = combined(call.headers, KEY_HEADER)
     events = _with_key(submission, await _understood(call, keyed=key is not None), key)
-    tenants = [_tenant(call, one.event, submission, index) for index, one in enumerate(events)]
+    tenants = [_tenant(call, one.event, pointer) for one, pointer in zip(events, submission.pointers, strict=True)]
     now = now_ms()
     new: list[NewEvent] = []
     portion = Portion()
@@ -163,9 +168,8 @@ async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) ->
     culprit, `forbidden` when a tenant names another, whether that exists or not."""
     submission, limits = call.body, call.house.settings.limits
     most_bytes, most_events = limits.event_bytes, limits.batch_events
-    for index, raw in enumerate(submission.events[:most_events]):
+    for raw, pointer in islice(zip(submission.events, submission.pointers, strict=True), most_events):
         if len(bytes(raw)) > most_bytes:
-            pointer = submission.pointer(index)
             raise at_pointer("too-large", pointer, f"has more than {most_bytes} bytes (limits.event_bytes); send less")
     if not submission.events:
         raise at_pointer("invalid", "/events", "names no event; send at least one")
@@ -174,9 +178,8 @@ async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) ->
     events: list[Understood] = []
     errors: list[Culprit] = []
     portion = Portion()
-    for index, raw in enumerate(submission.events):
+    for raw, pointer in zip(submission.events, submission.pointers, strict=True):
         await portion.about_to(_EVENT + weight(bytes(raw)))
-        pointer = submission.pointer(index)
         try:
             kind, event = _decoded(call, raw, pointer)
         except Problem as problem:
@@ -184,7 +187,8 @@ async def _understood(call: Call[None, Submission, Tenanted], *, keyed: bool) ->
                 raise
             errors.extend(problem.document.errors)
             continue
-        _check_tenant(call, event.tenant, pointer)
+        if event.tenant is not None:
+            _check_tenant(call, event.tenant, pointer)
         if len(errors) >= MOST_ERRORS:  # more are not told
             continue
         wanted = keyed or event.idempotency_key is not None
@@ -243,17 +247,17 @@ def _with_key(submission: Submission, events: list[Understood], key: str | None)
     return [alone._replace(event=structs.replace(event, idempotency_key=key))]
 
 
-def _tenant(call: Call[None, Submission, Tenanted], event: Envelope, submission: Submission, index: int) -> int:
+def _tenant(call: Call[None, Submission, Tenanted], event: Envelope, pointer: str) -> int:
     """Whose event it is: its own field goes before the request's. Raises Problem `tenant-required`, `invalid`."""
     tenant = call.tenant
     if event.tenant is not None:
         tenant = call.house.store.registry.tenant_by_id(event.tenant)
         if tenant is None:
-            pointer = f"{submission.pointer(index)}/tenant"
-            raise at_pointer("invalid", pointer, "is not the id of a tenant; check it")
+            raise at_pointer("invalid", f"{pointer}/tenant", "is not the id of a tenant; check it")
     if tenant is None:
-        pointer = f"{submission.pointer(index)}/tenant"
-        raise at_pointer("tenant-required", pointer, "is required with an operator's token; say whose it is")
+        raise at_pointer(
+            "tenant-required", f"{pointer}/tenant", "is required with an operator's token; say whose it is"
+        )
     return tenant.seq
 
 
