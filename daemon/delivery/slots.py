@@ -62,6 +62,10 @@ class Slots:
         crowd = max(1, self._crowd, self._crowd_before)
         return min(self._per_tenant, max(FEW, self._common // crowd))
 
+    def alone(self, tenant: int) -> bool:
+        """Whether no other tenant has held slots at the same time lately (as of the last `share`), or does now."""
+        return max(self._crowd, self._crowd_before) <= 1 and (not self._held or tenant in self._held)
+
     def ask(self, tenant: int, wanted: int) -> int:
         """Take as many of `wanted` slots as may be had now; wait for the rest.
 

@@ -32,6 +32,11 @@ IDLE = 1.0
 GATHER = 0.002
 """Seconds that the attempts which end first wait for the others of a backlog, at most."""
 
+BESIDE_OTHERS = 32
+"""How many deliveries one step claims at most while other tenants deliver too. What is theirs waits for every
+transaction and every turn that this one's work makes long: steps of 64 had an event beside them take twice as long,
+smaller ones would cost more than they spare."""
+
 _MOST = 3  # times as many as are still under way
 
 _TARGETS = 256
@@ -81,6 +86,7 @@ class TenantActor:
         self._pausing = False
         self._behind = False
         self._urgent = False
+        self._portion = means.per_tenant
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
@@ -136,7 +142,8 @@ class TenantActor:
         now = trio.current_time()
         self._work.look(now, slots.share(now))
         self._pausing = now < self._backoff.until
-        wanted = 0 if self._draining or self._pausing else self._work.claimable
+        self._portion = self._means.per_tenant if slots.alone(tenant) else BESIDE_OTHERS
+        wanted = 0 if self._draining or self._pausing else min(self._work.claimable, self._portion)
         held = slots.collect(tenant)
         held += slots.ask(tenant, max(0, wanted - held))
         if held > wanted:
@@ -216,7 +223,7 @@ class TenantActor:
         """Under a backlog: whether all that could be claimed now is what waits for the slots of the attempts that have
         just ended."""
         ended = len(self._finished)
-        if not (ended and self._behind) or self._draining or ended >= _MOST * self._running:
+        if not (ended and self._behind) or self._draining or ended >= min(self._portion, _MOST * self._running):
             return False
         wanted = self._work.claimable + self._work.withheld
         return min(wanted, self._means.per_tenant - self._running) <= ended

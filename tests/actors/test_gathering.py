@@ -11,7 +11,7 @@ import trio
 from stand_ins import Stage, running
 
 from daemon.delivery.beat import BEAT, next_beat
-from daemon.delivery.tenant import GATHER
+from daemon.delivery.tenant import BESIDE_OTHERS, GATHER
 from daemon.settings import DeliverySettings
 
 if TYPE_CHECKING:
@@ -72,6 +72,30 @@ async def test_another_webhooks_event_does_not_wait_while_a_backlog_gathers(auto
         stage.publish(2)
         await stage.until(lambda: stage.network.sent(2) == 1)
         assert trio.current_time() == began
+
+
+def most_claimed(stage: Stage, tenant: int) -> int:
+    """In one step of the tenant."""
+    steps = [step for step in stage.store.steps if step.tenant == tenant]
+    return max(sum(claim.limit for claim in step.claims) for step in steps)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_backlog_takes_its_slots_a_few_at_a_time_only_beside_another_tenants_deliveries(
+    alone: bool, autojump_clock: MockClock
+) -> None:
+    async with running(DeliverySettings(max_concurrent_per_webhook=64)) as stage:
+        stage.network.hosts["many"] = ends_after(0.02)
+        stage.network.hosts["lasts"] = ends_after(0.5)
+        stage.store.add_webhook(1, 1, "http://many.example/")
+        stage.store.add_webhook(2, 2, "http://lasts.example/")
+        if not alone:
+            stage.publish(2)
+            await stage.until(lambda: stage.network.sent(2) == 1)
+        stage.publish(1, 640)
+        await stage.until(lambda: stage.network.running["all", None] == 64 + (not alone))
+        await stage.settled()
+        assert most_claimed(stage, 1) == (64 if alone else BESIDE_OTHERS)
 
 
 def ends_after(seconds: float) -> Callable[..., Awaitable[httpx.Response]]:

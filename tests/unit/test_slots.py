@@ -179,3 +179,20 @@ def test_a_crowd_of_long_ago_is_forgotten_after_a_second() -> None:
         slots.give(tenant, 1)
     slots.share(60.0)
     assert slots.share(60.0 + LATELY) == 64
+
+
+def test_a_tenant_is_alone_unless_another_holds_slots_or_held_some_beside_it_lately() -> None:
+    slots = Slots(64, 64)
+    slots.share(0.0)
+    assert slots.alone(1)
+    slots.ask(1, 8)
+    assert slots.alone(1)
+    assert not slots.alone(2)
+    slots.ask(2, 1)
+    slots.give(2, 1)
+    slots.share(0.5)
+    assert not slots.alone(1)
+    slots.share(LATELY)
+    assert not slots.alone(1)
+    slots.share(2 * LATELY)
+    assert slots.alone(1)
