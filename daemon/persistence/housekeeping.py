@@ -72,8 +72,8 @@ class Housekeeping:
 
     def next(self, now: float) -> Step | None:
         """The step to take now, if one is due. A step raises sqlite3.Error, and is then due again."""
-        if self._checkpoints.due(now):
-            return partial(self._checkpoint, now)
+        if self._checkpoints.due:
+            return self._checkpoint
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             if self._rest.due():
@@ -98,8 +98,8 @@ class Housekeeping:
         self._turn += 1
         return due[self._turn % len(due)] if due else None
 
-    def _checkpoint(self, now: float) -> Callable[[], None]:
-        self._checkpoints.run(self._connection, now)
+    def _checkpoint(self) -> Callable[[], None]:
+        self._checkpoints.run(self._connection)
         return lambda: None
 
     def _wrote(self, rows: float, size: int = 0) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from daemon.persistence import checkpoints
-from daemon.persistence.database import open_reader, open_writer
+from daemon.persistence.database import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,7 +24,6 @@ LONG = 400
 @pytest.fixture(autouse=True)
 def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_PAGES_BETWEEN", BETWEEN)
-    monkeypatch.setattr(checkpoints, "_PRESSING", BETWEEN)
     monkeypatch.setattr(checkpoints, "_LONG", LONG)
 
 
@@ -56,24 +55,6 @@ def overlapping_readers(path: Path) -> Generator[None]:
 
 def pages(path: Path) -> int:
     return path.with_name(path.name + "-wal").stat().st_size // checkpoints.PAGE_BYTES
-
-
-def test_the_more_was_written_the_longer_the_next_is_gathered_but_a_flood_is_not_waited_out(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints, "_PRESSING", 10 * BETWEEN)
-    due = checkpoints.Checkpoints()
-    with closing(open_writer(path)) as writer:
-        due.wrote(0, BETWEEN // 2 * checkpoints.PAGE_BYTES)
-        assert not due.due(5.0)
-        due.wrote(0, 2 * BETWEEN * checkpoints.PAGE_BYTES)
-        assert due.due(5.0)
-        due.run(writer, 5.0)
-        due.wrote(0, 2 * BETWEEN * checkpoints.PAGE_BYTES)
-        assert not due.due(5.25)
-        assert due.due(5.27)
-        due.wrote(0, 8 * BETWEEN * checkpoints.PAGE_BYTES)
-        assert due.due(5.0)
 
 
 async def test_large_payloads_and_no_deliveries_are_written_back(store: Store, path: Path) -> None:
