@@ -41,10 +41,12 @@ def clean(text: str) -> str:
 def timestamp() -> str:
     """Now in UTC, RFC 3339 with three digits."""
     global _moment
-    at = time.time_ns() // 1_000_000
-    if at != _moment[0]:
-        _moment = at, f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at // 1000))}.{at % 1000:03d}Z"
-    return _moment[1]
+    at, moment = time.time_ns() // 1_000_000, _moment
+    if at != moment[0]:
+        # Another thread may do the same meanwhile: this one goes by what it has made itself.
+        moment = at, f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at // 1000))}.{at % 1000:03d}Z"
+        _moment = moment
+    return moment[1]
 
 
 def json_line(level: str, event: str, fields: dict[str, object]) -> bytes:

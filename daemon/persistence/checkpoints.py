@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 PAGE_BYTES = 4096
-# An estimate, since sqlite3 does not tell the WAL's length before a checkpoint. To copy so many takes about 2 ms, most
-# of it for two fsyncs; four times as many take four times as long in a busy file, and save next to nothing.
+# An estimate, since sqlite3 does not tell the WAL's length before a checkpoint. To copy so many, or 250, takes 2 ms, most
+# of it for two fsyncs; four times as many take up to 8, and save next to nothing.
 _PAGES_BETWEEN = 1000
 _PAGES_OF_A_COMMIT = 8
 _PAGES_OF_A_ROW = 0.5

@@ -7,7 +7,7 @@ _SECONDS_BETWEEN = 0.025
 _STEP_SECONDS = 0.005
 LEAST_ROWS, MOST_ROWS = 16, 256
 _TIMES_IN_QUIET = 4  # that long a step may take when nobody waits; it is fsynced then
-# What is deleted is written to the WAL, and every 16 MB of that have to be written back while nobody can commit. So
+# What is deleted is written to the WAL, and all of that has to be written back while nobody can commit. So
 # while others commit, deleting has a rate of its own, which is slow, and twice the rate at which rows are added.
 _ROWS_A_SECOND = 500.0
 _TIMES_THE_ADDED = 2

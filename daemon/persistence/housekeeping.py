@@ -45,6 +45,7 @@ class Housekeeping:
         self._checkpoints = Checkpoints()
         self._rest = Rest(connection, readers)
         self.retention = Retention(connection, storage, metrics)
+        self._written_back = False
         self._looked = self._swept = self._expired = 0.0
         self._turn = 0
         webhooks, tenants = sweeping.left_over(connection)
@@ -71,9 +72,15 @@ class Housekeeping:
         return pause
 
     def next(self, now: float) -> Step | None:
-        """The step to take now, if one is due. A step raises sqlite3.Error, and is then due again."""
-        if self._checkpoints.due:
-            return self._checkpoint
+        """The step to take now, if one is due. A step raises sqlite3.Error, and is then due again.
+
+        A checkpoint goes before all others, which have their turn after it though every commit be worth another."""
+        due = self._checkpoints.due
+        step = None if due and not self._written_back else self._next_but_a_checkpoint(now)
+        self._written_back = due and step is None
+        return self._checkpoint if self._written_back else step
+
+    def _next_but_a_checkpoint(self, now: float) -> Step | None:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             if self._rest.due():

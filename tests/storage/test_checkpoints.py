@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.persistence import checkpoints
-from daemon.persistence.database import open_reader
+from daemon.operations.metrics import Metrics
+from daemon.persistence import backlog, checkpoints, registry
+from daemon.persistence.database import open_reader, open_writer
+from daemon.persistence.effects import Effects
+from daemon.persistence.housekeeping import Housekeeping
+from daemon.persistence.readers import Readers
+from daemon.settings import StorageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,6 +61,33 @@ def overlapping_readers(path: Path) -> Generator[None]:
 
 def pages(path: Path) -> int:
     return path.with_name(path.name + "-wal").stat().st_size // checkpoints.PAGE_BYTES
+
+
+def test_a_checkpoint_is_made_of_many_pages_not_after_each_commit(path: Path) -> None:
+    due = checkpoints.Checkpoints()
+    with closing(open_writer(path)) as writer:
+        for _ in range(2):
+            due.wrote(0, BETWEEN // 2 * checkpoints.PAGE_BYTES)
+            assert not due.due
+            due.wrote(0, BETWEEN // 2 * checkpoints.PAGE_BYTES)
+            assert due.due
+            due.run(writer)
+
+
+def test_what_else_is_due_has_its_turn_though_every_commit_is_worth_a_checkpoint(path: Path) -> None:
+    statements: list[str] = []
+    copied: list[bool] = []
+    with closing(open_writer(path)) as writer:
+        house = Housekeeping(writer, Readers(path), StorageSettings(), Metrics())
+        writer.set_trace_callback(statements.append)
+        for _ in range(3):
+            house.committed(2 * BETWEEN, Effects(backlog.load(writer)), registry.load(writer))
+            del statements[:]
+            step = house.next(time.monotonic())
+            assert step is not None
+            step()()
+            copied.append(any("wal_checkpoint" in statement for statement in statements))
+    assert copied == [True, False, True]
 
 
 async def test_large_payloads_and_no_deliveries_are_written_back(store: Store, path: Path) -> None:

@@ -7,7 +7,6 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 import trio
 from harness.events import session_event
 from harness.foreign import Ledger, counting_receiver
@@ -72,8 +71,6 @@ async def kill_at(daemon: Daemon, ledger: Ledger, arrivals: int) -> None:
     await daemon.exit_code()
 
 
-# httpx does not finish the generator of a request's body when the connection breaks under it.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
 async def test_ten_kills_lose_nothing_and_send_nothing_twice(daemons: Daemons, tmp_path: Path) -> None:
     seed = int(os.environ.get("CRASH_SEED") or random.randrange(1 << 32))
     print(f"CRASH_SEED={seed}")

@@ -57,8 +57,6 @@ SETTINGS = {"delivery": {"keep_alive": 0}}
 BEFORE_THE_PROMISE = ("after receive", "before the commit", "after the commit, before the hand-over")
 
 
-# httpx does not finish the generator of a request's body when the connection breaks under it.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
 @pytest.mark.parametrize("point", EXPECTED)
 async def test_a_kill_here_loses_nothing_promised_and_repeats_nothing(
     point: str, daemons: Daemons, tmp_path: Path
@@ -112,7 +110,6 @@ async def test_killed_before_recovery_commits_it_recovers_the_next_time(daemons:
         assert ledger.total() == 1
 
 
-@pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
 @pytest.mark.parametrize("point", EXPECTED_OVER_TLS)
 async def test_a_kill_here_over_tls_loses_nothing_promised_and_repeats_nothing(
     point: str, daemons: Daemons, receivers: Receivers, tmp_path: Path

@@ -105,8 +105,6 @@ def restore(copy: Path, database: Path) -> None:
     shutil.copy(copy, database)
 
 
-# httpx does not finish the generator of a request's body when the connection breaks under it.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["drained", "killed"])
 async def test_what_a_deactivation_cancels_is_never_sent_and_the_rest_once_whatever_else_is_changed(
     ending: signal.Signals, tmp_path: Path
