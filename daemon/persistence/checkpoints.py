@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 PAGE_BYTES = 4096
-# An estimate, since sqlite3 does not tell the WAL's length before a checkpoint. To copy so many, or 250, takes 2 ms, most
+# An estimate, since sqlite3 does not tell the length of the WAL before one. To copy so many, or 250, takes 2 ms, most
 # of it for two fsyncs; four times as many take up to 8, and save next to nothing.
 _PAGES_BETWEEN = 1000
 _PAGES_OF_A_COMMIT = 8
