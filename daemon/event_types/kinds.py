@@ -160,7 +160,8 @@ class ConfiguredType:
 
     def decode(self, raw: bytes | Raw) -> _OwnEvent:
         event = self._decoder.decode(raw)
-        return msgspec.structs.replace(event, timestamp=utc(event.timestamp, "timestamp"))
+        at = utc(event.timestamp, "timestamp")
+        return event if at == event.timestamp else msgspec.structs.replace(event, timestamp=at)
 
     def takes_long(self, event: _OwnEvent) -> bool:
         return is_long(bytes(event.subject))
