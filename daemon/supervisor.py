@@ -261,7 +261,7 @@ async def _live(house: _House, stopping: _Stopping) -> None:
     """Start from the outside in; return when all has stopped, from the inside out."""
     with stopping.storage:
         async with trio.open_nursery() as storage:
-            await storage.start(house.store.run, house.router.offer)
+            await storage.start(house.store.run, house.router.offer, house.router.expect)
             with stopping.delivery:
                 await _deliver_and_answer(house)
             house.store.close()
@@ -286,7 +286,7 @@ async def _deliver_and_answer(house: _House) -> None:
 def _status(house: _House) -> str:
     return (
         " ".join(house.ready.reasons().values())
-        or f"{house.router.in_flight} in flight, {house.store.waiting()} waiting"
+        or f"{house.router.in_flight} in flight, {house.store.waits.total()} waiting"
     )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def sources(store: Persistence, router: Router, ready: Readiness, writer: LogWriter) -> Sources:
     return Sources(
-        waiting=store.waiting_by_tenant,
-        oldest_age=store.oldest_by_tenant,
+        waiting=store.waits.by_tenant,
+        oldest_age=store.waits.oldest_by_tenant,
         recoveries=lambda: store.recoveries,
         in_flight=lambda: store.registry.named(router.in_flight_by_tenant()),
         log_dropped=lambda: writer.dropped,

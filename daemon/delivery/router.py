@@ -79,6 +79,15 @@ class Router:
                     self._nursery.start_soon(self._live, tenant, actor)
             actor.offer(webhooks)
 
+    def expect(self, work: Mapping[int, Mapping[int, int]]) -> None:
+        """What is about to become pending, unless it is not: an offer made early, to webhooks that are prompt; others
+        have a pace to keep and would lose a turn to what does not come."""
+        verdict = self._means.verdicts.of
+        for tenant, hinted in work.items():
+            prompt = {webhook: count for webhook, count in hinted.items() if verdict(webhook)}
+            if prompt:
+                self.offer({tenant: prompt})
+
     def drain(self, deadline: float) -> None:
         """Claim no more from now on. Attempts may end until `deadline` (trio's clock); then those that wrote nothing
         go back to pending, the others are recorded as interrupted, and `run` returns."""

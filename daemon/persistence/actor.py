@@ -11,7 +11,6 @@ is refused with `StorageUnavailable`, until a transaction has succeeded.
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -23,22 +22,24 @@ from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.heartbeat import Heartbeat
+from daemon.persistence.hints import Hints, unheard
 from daemon.persistence.housekeeping import Housekeeping
 from daemon.persistence.intake import Intake
-from daemon.persistence.oldest import Oldest
 from daemon.persistence.readers import Readers
 from daemon.persistence.space import FreeSpace
 from daemon.persistence.tickets import Spread, Ticket
+from daemon.persistence.waits import Waits
 from daemon.persistence.writer import StorageStuck, Writer, probe
 from daemon.refusals import Refusal
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from daemon.operations.health import Part
     from daemon.operations.metrics import Metrics
+    from daemon.persistence.hints import Hint
     from daemon.persistence.housekeeping import Step
     from daemon.settings import Limits, StorageSettings
 
@@ -55,9 +56,9 @@ log = get_logger()
 class Persistence:
     """Everything here runs in the event loop, but for what the writer is given to run.
 
-    `limits` may be replaced: they hold from the next transaction on. `registry`: tenants and tokens as of the last
-    commit. `cursor_key`: 32 random bytes of this database. `space`: what the database takes of its disk, and what is
-    left there."""
+    `limits` may be replaced: they hold from the next transaction on. `registry`: tenants and tokens, `waits`: what
+    waits for them, as of the last commit. `cursor_key`: 32 random bytes of this database. `space`: what the database
+    takes of its disk, and what is left there."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, storage: StorageSettings, limits: Limits, metrics: Metrics
@@ -70,14 +71,14 @@ class Persistence:
         self._backlog = backlog.load(connection)
         self._clock_steps = ClockSteps(connection)
         self._readers = Readers(path)
-        self._oldest = Oldest()
+        self.waits = Waits(self._backlog, self.registry)
         self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
         self._intake = Intake(self.space)
         self._lanes = self._intake.lanes
         self._under_way: list[Ticket[Any]] = []
         self._heartbeat = Heartbeat()
-        self._offer: Callable[[Mapping[int, Mapping[int, int]]], None] = lambda work: None
+        self._hints = Hints(self._backlog)
 
     async def execute(self, command: Command[R], patience: float) -> R:
         """Have the command carried out and on disk; `patience` seconds at most before its transaction begins.
@@ -85,6 +86,8 @@ class Persistence:
         Raises the command's `Refusal`s, `StorageUnavailable` and `Draining` (not stored), `OutcomeUnknown` (may be).
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
+        if self._intake.failing is None:
+            self._hints.foresee(command)
         return await self._intake.execute(command, patience)
 
     async def progress(self, command: Progress) -> Progressed:
@@ -120,21 +123,6 @@ class Persistence:
         """Why nothing is deleted by age just now; None if nothing keeps it."""
         return self._housekeeping.retention.paused
 
-    def waiting(self) -> int:
-        """Deliveries that wait for active tenants."""
-        return sum(self.waiting_by_tenant().values())
-
-    def waiting_by_tenant(self) -> dict[str, int]:
-        """The same by the tenants' ids; those for which nothing waits are left out."""
-        return self.registry.named({seq: n for seq, n in self._backlog.per_tenant() if self.registry.is_active(seq)})
-
-    def oldest_by_tenant(self) -> dict[str, float]:
-        """Age in seconds of each one's oldest of them, as last looked up (once a second, or as soon as thousands of
-        webhooks have been looked at)."""
-        now, waiting = now_ms(), self.waiting_by_tenant()
-        ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._oldest.created.items()}
-        return {tenant: age for tenant, age in self.registry.named(ages).items() if tenant in waiting}
-
     @property
     def recoveries(self) -> int:
         """How many are not over."""
@@ -159,19 +147,19 @@ class Persistence:
 
     async def run(
         self,
-        offer: Callable[[Mapping[int, Mapping[int, int]]], None],
+        offer: Hint,
+        expect: Hint = unheard,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve the lanes until closed, then close the file. After each commit `offer`, which never blocks, is told of
-        new work.
+        """Serve the lanes until closed, then close the file. After each commit `offer` is told of new work; `expect`,
+        before one, of what there will probably be. Neither may block.
 
         Raises `StorageStuck`, and whatever a bug raises. Cancellation lets a transaction under way end first."""
-        self._offer = offer
+        self._hints.offer, self._hints.expect = offer, expect
         try:
             async with trio.open_nursery() as nursery:
-                backlogged = partial(self._backlog.of_tenants, self.registry.is_active)
-                nursery.start_soon(self._oldest.run, self._readers, backlogged)
+                nursery.start_soon(self.waits.run, self._readers)
                 task_status.started()
                 await self._serve()
                 nursery.cancel_scope.cancel()
@@ -186,6 +174,7 @@ class Persistence:
             self._heartbeat.beat()
             if not self._intake.closed.is_set():
                 self._housekeeping.recoveries.queue(time.monotonic(), self._lanes, self.space)
+            await self._hints.heard()
             taken = self._under_way = self._lanes.take(trio.current_time())
             if taken:
                 await self._commit(taken)
@@ -247,12 +236,10 @@ class Persistence:
 
     def _after_commit(self, taken: list[Ticket[Any]], done: Executed, seconds: float) -> None:
         self._intake.recover()
-        work = done.effects.carry_out(self.registry)
+        self._hints.committed(done.effects, self.registry)
         rows = sum(ticket.rows for ticket in taken)
         self._housekeeping.committed(rows, done.effects, self.registry)
         self._metrics.commit(rows, seconds)
-        if work:
-            self._offer(work)
         for ticket, answer in zip(taken, done.answers, strict=True):
             command = ticket.command
             if isinstance(command, Publish) and not isinstance(answer, Refusal):

@@ -55,6 +55,10 @@ class Backlog:
         """What waits for the tenant, and what is promised to."""
         return self._tenants.get(tenant, 0) + self._promised.get(tenant, 0)
 
+    def waits(self, webhook: int) -> bool:
+        """Whether anything waits for the webhook."""
+        return webhook in self._webhooks
+
     def per_tenant(self) -> Iterator[tuple[int, int]]:
         return iter(self._tenants.items())
 

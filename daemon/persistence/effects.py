@@ -8,7 +8,7 @@ from daemon.persistence.backlog import Backlog, Waiting
 from daemon.persistence.recovery_changes import RecoveryChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from daemon.persistence.registry import Registry
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Effects:
     """`cancelling` and `removing` name webhooks and tenants whose rows a sweep has to rewrite or delete;
     `work` what the router is offered; `recoveries` what became of these; `written` about how many bytes of values were;
-    `added` how many events and deliveries were published."""
+    `added` how many events and deliveries were published, and `destinations` to which webhooks, by tenant and type."""
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
@@ -28,6 +28,8 @@ class Effects:
         self.work: list[Waiting] = []
         self.recoveries = RecoveryChanges()
         self.written = self.added = 0
+        self.destinations: dict[tuple[int, str], Sequence[int]] = {}
+        self._published: set[str] = set()
         self._reactivated: list[int] = []
 
     def waiting_of(self, tenant: int) -> int:
@@ -54,6 +56,17 @@ class Effects:
     def held_back(self, tenant: int, webhook: int) -> None:
         """There may be rows that wait and could not be claimed until now."""
         self.work.append(Waiting(tenant, webhook, 1))
+
+    def published(self, events: Iterable[str]) -> None:
+        """These were, and their deliveries enqueued."""
+        self._published.update(events)
+
+    def claimed(self, tenant: int, webhook: int, events: Sequence[str]) -> None:
+        """Deliveries of these events are pending no more. Nobody need be told of those that this very transaction has
+        made."""
+        self.dequeued(tenant, webhook, len(events))
+        if self._published and (known := sum(event in self._published for event in events)):
+            self.work.append(Waiting(tenant, webhook, -known))
 
     def dequeued(self, tenant: int, webhook: int, count: int) -> None:
         """Rows are pending no more: claimed, or cancelled one by one."""
@@ -87,4 +100,8 @@ class Effects:
         for offer in self.work:
             webhooks = work.setdefault(offer.tenant, {})
             webhooks[offer.webhook] = webhooks.get(offer.webhook, 0) + offer.count
-        return work
+        return {tenant: left for tenant, webhooks in work.items() if (left := _positive(webhooks))}
+
+
+def _positive(counts: dict[int, int]) -> dict[int, int]:
+    return {webhook: count for webhook, count in counts.items() if count > 0}

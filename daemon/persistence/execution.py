@@ -128,7 +128,7 @@ def execute(
     backlog: Backlog,
     steps: ClockSteps,
 ) -> Executed:
-    """Run the commands and commit. Outcomes and claims come first, then administration, then publishing.
+    """Run the commands and commit: administration, publishing, then outcomes and claims, which get what was published.
 
     Raises `StorageFailed` (rolled back), or whatever a bug in a command raises (rolled back too)."""
     effects = Effects(backlog)
@@ -167,19 +167,22 @@ def _run(
     db: sqlite3.Connection, commands: Sequence[Command[Any]], now: int, limits: Limits, effects: Effects
 ) -> list[object]:
     answers: list[object] = [None] * len(commands)
-    progresses = [(index, command) for index, command in enumerate(commands) if isinstance(command, Progress)]
-    if progresses:
-        for (index, _), answer in zip(progresses, progress(db, [c for _, c in progresses], now, effects), strict=True):
-            answers[index] = answer
     publishes: list[tuple[int, Publish]] = []
+    steps: list[tuple[int, Progress]] = []
     for index, command in enumerate(commands):
         if isinstance(command, Publish):
             publishes.append((index, command))
-        elif not isinstance(command, Progress):
+        elif isinstance(command, Progress):
+            steps.append((index, command))
+        else:
             answers[index] = _one(db, command, now, limits, effects)
     if publishes:
         stored = publish(db, [command for _, command in publishes], now, limits, effects)
         for (index, _), answer in zip(publishes, stored, strict=True):
+            answers[index] = answer
+    if steps:
+        done = progress(db, [command for _, command in steps], now, effects)
+        for (index, _), answer in zip(steps, done, strict=True):
             answers[index] = answer
     return answers
 

@@ -144,9 +144,8 @@ def progress(db: sqlite3.Connection, commands: Sequence[Progress], now: int, eff
 def _progressed(command: Progress, found: _Found, effects: Effects) -> Progressed:
     own = [delivery for claim in command.claims for delivery in found.claimed.get(claim.webhook, ())]
     for claim in command.claims:
-        count = len(found.claimed.get(claim.webhook, ()))
-        if count:
-            effects.dequeued(command.tenant, claim.webhook, count)
+        if deliveries := found.claimed.get(claim.webhook):
+            effects.claimed(command.tenant, claim.webhook, [delivery.event for delivery in deliveries])
     return Progressed(
         recorded=found.sending & {finished.delivery.seq for finished in command.finished},
         postponed=found.sending & {delivery.seq for delivery in command.postponed},

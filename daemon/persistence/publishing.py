@@ -100,6 +100,8 @@ def publish(
             results.append(refusal)
     if batch.rows:
         effects.written += sum(len(row.payload) for row in batch.rows)
+        effects.published(row.id for row in batch.rows)
+        effects.destinations |= batch.destinations
         effects.added += sum(1 + row.deliveries for row in batch.rows)
         _INSERT_EVENTS.run(db, batch.rows)
         if any(row.deliveries for row in batch.rows):
@@ -135,6 +137,9 @@ class _Batch:
         now: int,
         limits: Limits,
     ) -> None:
+        self.destinations: dict[tuple[int, str], Sequence[int]] = {
+            target: webhooks for target, webhooks in subscribers.items() if webhooks is not None
+        }
         self._subscribers = subscribers
         self._known = known
         self.next_seq = next_seq

@@ -53,6 +53,10 @@ async def _history(seed: int, drains: bool) -> None:
         for _ in range(random.randint(1, 40)):
             stage.store.latency = random.choice([0, 0, 0.003, 0.2, 3])
             webhook = random.choice(list(stage.store.owner))
+            if random.random() < 0.3:
+                # Early, or of what does not come.
+                stage.router.expect({stage.store.owner[webhook]: {webhook: random.choice([1, 3])}})
+                await trio.sleep(random.choice([0, 0, 0.003]))
             work = stage.store.accept(webhook, random.choice([1, 1, 2, 30]))
             stage.router.offer(work if random.random() < 0.9 else {tenant: {webhook: 1} for tenant in work})
             await trio.sleep(random.choice([0, 0, 0.001, 0.05, 1.0, 1.2]))

@@ -121,9 +121,11 @@ def failed(delivery: Claimed, *, at: int = 2000) -> Finished:
 
 
 @asynccontextmanager
-async def running(path: Path, limits: Limits | None = None, *, least_free: int = 0) -> AsyncIterator[Store]:
+async def running(
+    path: Path, limits: Limits | None = None, *, least_free: int = 0, kind: type[Store] = Store
+) -> AsyncIterator[Store]:
     metrics, storage = Metrics(), StorageSettings(min_free_bytes=least_free)
-    store = Store(Persistence(open_writer(path), path, storage, limits or Limits(), metrics), metrics)
+    store = kind(Persistence(open_writer(path), path, storage, limits or Limits(), metrics), metrics)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(store.run)

@@ -131,7 +131,7 @@ async def test_what_is_put_back_waits_again_and_is_claimed_again(store: Store) -
     one, _ = await store.claim(webhook)
     assert await store.put_back(webhook, one) == {one.seq}
     assert await store.put_back(webhook, one) == frozenset()
-    assert store.actor.waiting() == 1
+    assert store.actor.waits.total() == 1
     assert sorted(await statuses(store, webhook)) == ["pending", "sending"]
     assert await store.claim(webhook) == [one]
 
@@ -143,7 +143,7 @@ async def test_deactivating_cancels_at_once_what_waits_for_good_and_leaves_runni
     (running,) = await store.claim(webhook, 1)
     await store.actor.execute(DeleteWebhook(acme.seq, webhook.id), PATIENCE)
     assert await statuses(store, webhook) == ["cancelled", "cancelled", "sending"]
-    assert store.actor.waiting() == 0
+    assert store.actor.waits.total() == 0
     await store.actor.execute(Update(acme.seq, webhook.id, active=True), PATIENCE)
     assert await store.claim(webhook) == []
     await store.publish(acme)
@@ -159,7 +159,7 @@ async def test_what_is_put_back_after_a_deactivation_is_cancelled(store: Store) 
     await store.actor.execute(DeleteWebhook(acme.seq, webhook.id), PATIENCE)
     await store.put_back(webhook, one)
     assert await statuses(store, webhook) == ["cancelled"]
-    assert store.actor.waiting() == 0
+    assert store.actor.waits.total() == 0
 
 
 async def test_cancelled_rows_are_rewritten_in_the_end_also_after_a_restart(path: Path) -> None:
@@ -183,7 +183,7 @@ async def test_an_inactive_tenants_work_waits_uncounted_and_is_offered_when_it_i
     await store.publish(acme, 2)
     await store.actor.execute(UpdateTenant(acme.seq, active=False), PATIENCE)
     assert await store.claim(webhook) == []
-    assert store.actor.waiting() == 0
+    assert store.actor.waits.total() == 0
     assert await statuses(store, webhook) == ["pending", "pending"]
     store.offers.clear()
     await store.actor.execute(UpdateTenant(acme.seq, active=True), PATIENCE)

@@ -77,7 +77,7 @@ async def test_it_is_answered_when_every_delivery_is_on_disk_once_in_the_order_o
     first = pairs[0][0]
     assert sorted(pairs) == [(first + event, hook.seq) for event in range(EVENTS) for hook in hooks]
     assert [event for event, _ in pairs] == sorted(event for event, _ in pairs)
-    assert store.actor.waiting() == EVENTS * WEBHOOKS
+    assert store.actor.waits.total() == EVENTS * WEBHOOKS
     offered = [offer[acme.seq][hooks[0].seq] for offer in store.offers]
     assert sum(offered) == EVENTS
     assert len(offered) > 1, "the first can be sent while the last are made"
@@ -233,7 +233,7 @@ async def test_what_is_made_for_a_deactivated_webhook_counts_towards_the_limit_n
         async with Amid(store, path, acme):
             for hook in hooks:
                 await store.actor.execute(UpdateWebhook(None, hook.id, active=False), PATIENCE)
-        assert store.actor.waiting() == 0
+        assert store.actor.waits.total() == 0
         for hook in hooks:
             await store.actor.execute(UpdateWebhook(None, hook.id, active=True), PATIENCE)
         await store.publish(acme, EVENTS)

@@ -123,7 +123,7 @@ async def test_a_claim_whose_actor_is_gone_leaves_its_deliveries_pending(store: 
             nursery.cancel_scope.cancel()
         await store.tenant(f"later-{borrowed}")
         await store.tenant(f"still-later-{borrowed}")
-        assert await count(store, "pending") == store.actor.waiting() == 3
+        assert await count(store, "pending") == store.actor.waits.total() == 3
     assert len(await store.claim(webhook)) == 3
 
 

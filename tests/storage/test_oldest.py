@@ -28,7 +28,7 @@ async def test_the_oldest_is_found_wherever_it_waits_and_not_where_it_was_cancel
     async with running(path, Limits(webhooks_per_tenant=WEBHOOKS)) as store:
         acme = await store.tenant()
         house = store.actor._housekeeping
-        oldest = store.actor._oldest
+        oldest = store.actor.waits._oldest
         webhooks = [await store.webhook(acme)]
         await store.publish(acme)
         (first,) = (await store.actor.read(searching.deliveries, DeliveryFilter(), 1000, None)).rows
@@ -50,4 +50,4 @@ async def test_the_oldest_is_found_wherever_it_waits_and_not_where_it_was_cancel
             await store.claim(webhook)
         while oldest.created:
             await trio.lowlevel.checkpoint()
-        assert store.actor.oldest_by_tenant() == {}
+        assert store.actor.waits.oldest_by_tenant() == {}

@@ -107,7 +107,7 @@ async def test_a_full_backlog_refuses_until_it_has_drained_and_counts_what_waits
         await store.publish(other, 3)
         await store.claim(webhook, 1)
         await store.publish(acme, 2)
-        assert store.actor.waiting() == 6
+        assert store.actor.waits.total() == 6
 
 
 async def test_an_inactive_tenant_is_refused_with_the_pointer_to_the_event(store: Store) -> None:

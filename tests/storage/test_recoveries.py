@@ -116,7 +116,7 @@ async def test_every_failed_event_is_redelivered_once_and_few_wait_at_a_time(sto
     assert (job.status, job.total, job.webhook) == ("running", EVENTS, scene.webhook.id)
     most = 0
     while (seen := await scene.look(job)).status == "running":
-        most = max(most, store.actor.waiting())
+        most = max(most, store.actor.waits.total())
         assert check(path).problems == []
         await scene.deliver()
     assert 0 < most <= MOST_WAITING
@@ -226,7 +226,7 @@ async def test_cancelled_amid_it_makes_no_more_and_what_waits_is_cancelled(store
     answer = await store.actor.execute(CancelRecovery(scene.tenant.seq, job.id), PATIENCE)
     assert (answer.status, answer.redelivered) == ("cancelled", MOST_WAITING)
     assert await store.claim(scene.webhook, 100) == []
-    assert store.actor.waiting() == 0
+    assert store.actor.waits.total() == 0
     await store.finish(scene.webhook, *(succeeded(delivery, at=now_ms()) for delivery in under_way))
     seen = await scene.until(job, lambda seen: seen.succeeded == 10)
     assert seen.cancelled == MOST_WAITING - 10
@@ -253,7 +253,7 @@ async def test_once_it_is_cancelled_nothing_of_it_is_claimed_at_any_webhook(stor
     assert seen.status == "cancelled"
     while store.actor.recoveries:  # a reader may see the commit before the actor
         await trio.lowlevel.checkpoint()
-    assert store.actor.waiting() == 0
+    assert store.actor.waits.total() == 0
     await store.publish(scene.tenant, 1)
     assert len(await store.claim(other)) == 1
     assert check(path).problems == []
@@ -433,7 +433,7 @@ async def test_a_start_on_a_backup_ends_it_and_sends_nothing(path: Path) -> None
         scene.store = store
         seen = await scene.until(job, lambda seen: seen.interrupted == seen.redelivered)
         assert seen.status == "cancelled"
-        assert store.actor.waiting() == 0
+        assert store.actor.waits.total() == 0
     assert check(path).problems == []
 
 

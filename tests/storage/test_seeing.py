@@ -27,21 +27,21 @@ async def test_what_waits_is_told_by_tenant_with_the_age_of_its_oldest(store: St
         await store.webhook(tenant)
         await store.publish(tenant, number)
     await store.actor.execute(UpdateTenant(idle.seq, active=False), PATIENCE)
-    assert store.actor.waiting_by_tenant() == {"acme": 4, "globex": 6}
-    assert store.actor.waiting() == 10
-    while set(store.actor.oldest_by_tenant()) != {"acme", "globex"}:
+    assert store.actor.waits.by_tenant() == {"acme": 4, "globex": 6}
+    assert store.actor.waits.total() == 10
+    while set(store.actor.waits.oldest_by_tenant()) != {"acme", "globex"}:
         await trio.lowlevel.checkpoint()
-    assert all(0 <= age < 30 for age in store.actor.oldest_by_tenant().values())
+    assert all(0 <= age < 30 for age in store.actor.waits.oldest_by_tenant().values())
 
 
 async def test_a_tenant_for_which_nothing_waits_any_more_has_no_oldest(store: Store) -> None:
     acme = await store.tenant()
     webhook = await store.webhook(acme)
     await store.publish(acme)
-    while not store.actor.oldest_by_tenant():
+    while not store.actor.waits.oldest_by_tenant():
         await trio.lowlevel.checkpoint()
     assert await store.claim(webhook)
-    assert store.actor.oldest_by_tenant() == {}
+    assert store.actor.waits.oldest_by_tenant() == {}
 
 
 async def test_a_disk_that_does_not_answer_is_told_before_it_fails(

@@ -47,7 +47,7 @@ async def test_after_a_crash_sending_becomes_interrupted_and_pending_stays(path:
         found = await store.actor.read(queries.delivery, one.id, acme.seq)
         assert found is not None
         assert (found.status, found.finished, found.error) == ("interrupted", NOW, None)
-        assert store.actor.waiting() == 2
+        assert store.actor.waits.total() == 2
         after = await store.actor.read(queries.webhook, webhook.id, acme.seq)
         assert after is not None
         assert after.last_delivery is not None

@@ -120,8 +120,8 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 def sources(store: Persistence) -> Sources:
     return Sources(
-        waiting=store.waiting_by_tenant,
-        oldest_age=store.oldest_by_tenant,
+        waiting=store.waits.by_tenant,
+        oldest_age=store.waits.oldest_by_tenant,
         in_flight=dict,
         recoveries=lambda: store.recoveries,
         log_dropped=lambda: 0,

@@ -72,7 +72,7 @@ async def test_a_delivery_leaves_nothing_in_memory(tmp_path: Path, monkeypatch: 
                 router.offer(store.offers.pop())
 
                 async def forgotten() -> bool:
-                    return not (store.actor.waiting() or router.actors or alive() - before)
+                    return not (store.actor.waits.total() or router.actors or alive() - before)
 
                 await eventually(forgotten, "nothing of the deliveries is held")
                 assert egress.statistics().reused > 0
