@@ -87,6 +87,8 @@ class TenantActor:
         self._behind = False
         self._urgent = False
         self._portion = means.per_tenant
+        # Around the last step that did nothing but claim: a failing store keeps it, and a stop has no use for it.
+        self._claiming = trio.CancelScope()
         self._bell, self._ear = trio.open_memory_channel[None](1)
         self._rung = False
 
@@ -110,6 +112,7 @@ class TenantActor:
     def drain(self) -> None:
         """Claim no more; `run` returns when all that is under way has ended and been recorded."""
         self._draining = True
+        self._claiming.cancel()
         self.ring()
 
     async def run(self) -> None:
@@ -122,7 +125,7 @@ class TenantActor:
             await self._gather()
             step, command = self._next_step()
             if command is not None:
-                self._settle(step, await self._means.store.progress(command))
+                self._settle(step, await self._progress(command))
             elif not await self._rest():
                 return
 
@@ -136,6 +139,14 @@ class TenantActor:
         finished = [finished for _, finished in step.finished]
         postponed = [delivery for _, delivery, _ in step.postponed]
         return step, Progress(self._tenant, finished, postponed, step.claims)
+
+    async def _progress(self, command: Progress) -> Progressed:
+        store = self._means.store
+        if command.finished or command.postponed:
+            return await store.progress(command)
+        with trio.CancelScope() as self._claiming:
+            return await store.progress(command)
+        return Progressed(frozenset(), frozenset(), [], {})
 
     def _claims(self) -> list[Claim]:
         slots, tenant = self._means.slots, self._tenant

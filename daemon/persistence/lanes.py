@@ -53,8 +53,8 @@ class Lanes:
 
     @property
     def steps(self) -> bool:
-        """Whether any of the internal lane waits."""
-        return bool(self._internal)
+        """Whether any of the internal lane waits that has something to bring, or somebody who waits for it."""
+        return any(not ticket.abandoned or ticket.brings for ticket in self._internal)
 
     def put_internal(self, ticket: Ticket[Any]) -> None:
         self._internal.append(ticket)

@@ -43,6 +43,12 @@ class Ticket(Generic[R]):
         self.spreads = deliveries > AT_ONCE
         self.rows = rows(command) + (0 if self.spreads else deliveries)
 
+    @property
+    def brings(self) -> bool:
+        """Whether it is worth carrying out though nobody waits for it: not if it only claims."""
+        command = self.command
+        return not isinstance(command, Progress) or bool(command.finished or command.postponed)
+
     def answer(self, answer: object) -> None:
         """Answer with a result, or with the exception that `wait` is to raise."""
         self._answer = answer

@@ -114,6 +114,18 @@ async def test_a_drain_waits_for_a_slow_store(autojump_clock: MockClock) -> None
         assert stage.store.count("succeeded") == 5
 
 
+async def test_a_drain_does_not_wait_for_claims_that_a_failing_store_keeps(autojump_clock: MockClock) -> None:
+    async with running() as stage:
+        stage.store.gate = trio.Event()
+        stage.store.add_webhook(1, 1)
+        stage.publish(1, 5)
+        await trio.sleep(1)
+        assert len(stage.store.steps) == 1
+        await stage.drained()
+        assert stage.store.count("pending") == 5
+        assert stage.network.requests == []
+
+
 async def test_tenants_that_wait_for_slots_do_not_hold_up_a_drain(autojump_clock: MockClock) -> None:
     async with running(DeliverySettings(max_concurrent=4)) as stage:
         for tenant in range(1, 50):

@@ -159,6 +159,22 @@ async def test_a_store_that_fails_with_nothing_to_lose_closes_at_once(path: Path
                 await store.ended.wait()
 
 
+async def test_a_claim_that_nobody_waits_for_does_not_hold_up_the_stop_of_a_store_that_fails(path: Path) -> None:
+    with Locked(path, made=False) as locked:
+        async with running(path) as store:
+            acme = await store.tenant()
+            webhook = await store.webhook(acme)
+            locked.take()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(store.claim, webhook)
+                while not store.actor.troubles():
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+            with trio.fail_after(3):
+                store.actor.close()
+                await store.ended.wait()
+
+
 async def test_a_bug_in_housekeeping_is_no_storage_failure(path: Path) -> None:
     """A table that is missing is not a disk that fails: the process has to end."""
 

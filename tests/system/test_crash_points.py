@@ -38,7 +38,8 @@ class Expected:
 EXPECTED = {
     "after receive": Expected(None, False, "succeeded", 1),
     "before the commit": Expected(None, False, "succeeded", 1),
-    "after the commit, before the hand-over": Expected("pending", True, "succeeded", 1),
+    # The second event of its kind: its claim was foreseen.
+    "after the commit, before the hand-over": Expected("sending", True, "interrupted", 0),
     "after the claim": Expected("sending", True, "interrupted", 0),
     "after connect": Expected("sending", True, "interrupted", 0),
     "after the bytes were sent": Expected("sending", True, "interrupted", 1),
@@ -88,6 +89,25 @@ async def test_a_kill_here_loses_nothing_promised_and_repeats_nothing(
         assert ledger.total() == 2 + expected.arrived
         for key, status in (("first", "succeeded"), ("second", expected.final), ("third", "succeeded")):
             assert statuses(daemon.database, key) == [status]
+
+
+async def test_killed_before_it_was_claimed_it_is_attempted_by_the_next_one(daemons: Daemons, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    async with counting_receiver(ledger) as port:
+        daemon = await daemons.start(SETTINGS, command=killed_at("after the commit, before the hand-over"))
+        token = await daemon.operator().create_tenant("acme")
+        acme = daemon.caller(token)
+        await acme.register(f"http://127.0.0.1:{port}/hook")
+        assert await publish_if_it_lives(acme, "first") is None
+        assert await daemon.exit_code() == -signal.SIGKILL, daemon.log.tail()
+        assert statuses(daemon.database, "first") == ["pending"]
+
+        acme = (await daemons.start(SETTINGS)).caller(token)
+        (again,) = await acme.publish(session_event("first", key="first"))
+        assert again["duplicate"] is True
+        (delivery,) = await acme.finished([again])
+        assert delivery["status"] == "succeeded"
+        assert ledger.arrivals() == {("/hook", again["id"]): 1}
 
 
 async def test_killed_before_recovery_commits_it_recovers_the_next_time(daemons: Daemons, tmp_path: Path) -> None:

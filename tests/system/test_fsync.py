@@ -108,6 +108,8 @@ async def test_a_claim_is_fsynced_before_the_first_byte_of_its_post(
             await acme.finished(await acme.publish(session_event(f"s-{number}")))
     order = told(output.read_text().splitlines())
     assert order.count("sent") == PUBLISHED, order
-    for begin in [at for at, what in enumerate(order) if what == "asked"]:
-        # One commit for the event, and another for the claim.
-        assert order[begin : order.index("sent", begin)].count("synced") == 2, order
+    begins = [at for at, what in enumerate(order) if what == "asked"]
+    first, *others = [order[begin : order.index("sent", begin)].count("synced") for begin in begins]
+    # One commit for the event, and another for the claim, unless that was foreseen.
+    assert first == 2, order
+    assert {*others} <= {1, 2}, order
