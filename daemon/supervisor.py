@@ -261,7 +261,7 @@ async def _live(house: _House, stopping: _Stopping) -> None:
     """Start from the outside in; return when all has stopped, from the inside out."""
     with stopping.storage:
         async with trio.open_nursery() as storage:
-            await storage.start(house.store.run, house.router.offer, house.router.expect)
+            await storage.start(house.store.run, house.router)
             with stopping.delivery:
                 await _deliver_and_answer(house)
             house.store.close()

@@ -1,10 +1,11 @@
-"""Moments that all tenants' actors share: what need not be at once is done then, by all in one commit. Pure."""
+"""Moments that all tenants' actors share: what need not be at once, and has found no commit to travel in, is done then,
+by all in one. Pure."""
 
 from __future__ import annotations
 
 from math import ceil
 
-BEAT = 0.01
+BEAT = 0.05
 """Seconds between two of them."""
 
 

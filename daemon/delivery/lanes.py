@@ -56,6 +56,13 @@ class Lanes:
         return self._prompt_claimable + free + min(bound, self.allowed)
 
     @property
+    def pressing(self) -> int:
+        """How many of them for prompt webhooks, and for those that were never tried."""
+        if not self._unsure_claimable:
+            return self._prompt_claimable
+        return self._prompt_claimable + self._firsts
+
+    @property
     def withheld(self) -> int:
         """How many more it would be if any number were allowed."""
         return max(0, self._unsure_parts()[1] - self.allowed) if self._unsure_claimable else 0
@@ -124,10 +131,14 @@ class Lanes:
 
     def _unsure_parts(self) -> tuple[int, int]:
         """How many slots webhooks that are not prompt could use: those that need no allowance, and the others."""
-        first = max(0, min(len(self._untried), self._first - self._unsure_busy))
+        first = self._firsts
         room = max(0, min(self._unsure_claimable - first, self._common - self._unsure_busy - first))
         looks = min(len(self._looks), room)
         return first + looks, room - looks
+
+    @property
+    def _firsts(self) -> int:
+        return max(0, min(len(self._untried), self._first - self._unsure_busy))
 
     @staticmethod
     def _head(line: Line) -> int:

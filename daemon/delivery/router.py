@@ -8,6 +8,7 @@ import trio
 
 from daemon.delivery.journal import Counters, Journal
 from daemon.delivery.pace import Pace
+from daemon.delivery.piggyback import Piggyback
 from daemon.delivery.pool import Pool
 from daemon.delivery.promptness import Verdicts
 from daemon.delivery.slots import Slots
@@ -33,6 +34,7 @@ class Router:
         counters: Counters,
     ) -> None:
         self._pool = Pool()
+        self._piggyback = Piggyback()
         self._slots = Slots(settings.max_concurrent, settings.max_concurrent_per_tenant)
         self._means = Means(
             store=store,
@@ -43,6 +45,7 @@ class Router:
             give=self._give,
             verdicts=Verdicts(),
             pace=Pace(settings.max_concurrent),
+            piggyback=self._piggyback,
             timeout=settings.timeout,
             per_webhook=settings.max_concurrent_per_webhook,
             per_tenant=settings.max_concurrent_per_tenant,
@@ -87,6 +90,11 @@ class Router:
             prompt = {webhook: count for webhook, count in hinted.items() if verdict(webhook)}
             if prompt:
                 self.offer({tenant: prompt})
+
+    def board(self) -> bool:
+        """A commit is about to be made that nobody is in a hurry for. Whether there are steps that will come along, in
+        the next turn of the loop."""
+        return self._piggyback.call()
 
     def drain(self, deadline: float) -> None:
         """Claim no more from now on. Attempts may end until `deadline` (trio's clock); then those that wrote nothing

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from daemon.delivery.attempt import Transport
     from daemon.delivery.journal import Journal
     from daemon.delivery.pace import Pace
+    from daemon.delivery.piggyback import Piggyback
     from daemon.delivery.pool import Pool
     from daemon.delivery.promptness import Verdicts
     from daemon.delivery.slots import Slots
@@ -62,6 +63,7 @@ class Means:
     give: Callable[[int, int], None]
     verdicts: Verdicts
     pace: Pace
+    piggyback: Piggyback
     timeout: float
     per_webhook: int
     per_tenant: int
@@ -109,6 +111,11 @@ class TenantActor:
             self._rung = True
             self._bell.send_nowait(None)
 
+    def hurry(self) -> None:
+        """Others' steps are about to be committed: what waits for nothing else may go with them."""
+        self._urgent = True
+        self.ring()
+
     def drain(self) -> None:
         """Claim no more; `run` returns when all that is under way has ended and been recorded."""
         self._draining = True
@@ -148,10 +155,14 @@ class TenantActor:
             return await store.progress(command)
         return Progressed(frozenset(), frozenset(), [], {})
 
+    def _look(self) -> float:
+        now = trio.current_time()
+        self._work.look(now, self._means.slots.share(now))
+        return now
+
     def _claims(self) -> list[Claim]:
         slots, tenant = self._means.slots, self._tenant
-        now = trio.current_time()
-        self._work.look(now, slots.share(now))
+        now = self._look()
         self._pausing = now < self._backoff.until
         self._portion = self._means.per_tenant if slots.alone(tenant) else BESIDE_OTHERS
         wanted = 0 if self._draining or self._pausing else min(self._work.claimable, self._portion)
@@ -221,7 +232,12 @@ class TenantActor:
     async def _gather(self) -> None:
         """Wait a moment where that costs nobody anything: fewer commits then carry as many deliveries."""
         await self._wait_while(self._may_gather, trio.current_time() + GATHER)
-        await self._wait_while(self._may_linger, next_beat(trio.current_time()))
+        if self._urgent or self._draining:
+            return
+        self._look()
+        if self._may_linger():
+            with self._means.piggyback.waiting(self):
+                await self._wait_while(self._may_linger, next_beat(trio.current_time()))
 
     async def _wait_while(self, may: Callable[[], bool], until: float) -> None:
         if may():
@@ -240,9 +256,12 @@ class TenantActor:
         return min(wanted, self._means.per_tenant - self._running) <= ended
 
     def _may_linger(self) -> bool:
-        """Whether there is nothing but outcomes of slow attempts: whoever has waited for those for so long can wait
-        for the next beat, when all tenants' are recorded, and all tenants' next ones are claimed, in one commit."""
-        return bool(self._finished) and not (self._urgent or self._draining or self._work.claimable)
+        """Whether there is nothing but outcomes of slow attempts, and turns of slow webhooks: whoever has waited for
+        those for so long can wait for a commit that is made anyway, or for the next beat, when all tenants' go
+        together."""
+        if self._urgent or self._draining or self._work.pressing:
+            return False
+        return bool(self._finished or self._work.claimable)
 
     def _hush(self) -> None:
         """What the bell has called for has been looked at."""

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING
 
-from daemon.delivery.beat import next_beat
 from daemon.delivery.lanes import Lanes, Place
 from daemon.delivery.promptness import PROMPT
 from daemon.persistence.commands import Claim
@@ -50,7 +49,6 @@ class Work:
         self._slow: set[int] = set()
         self._probes: set[int] = set()
         self._now = 0.0
-        # On a beat, so that turns of many tenants that come close together share a commit.
         self._turn: float | None = None
         self.behind = False
         """Whether the last plan left work behind of a webhook that it claims for."""
@@ -63,6 +61,11 @@ class Work:
     def claimable(self) -> int:
         """How many slots `plan` could put to use now."""
         return self._lanes.claimable
+
+    @property
+    def pressing(self) -> int:
+        """How many of them for webhooks that are prompt, or may be."""
+        return self._lanes.pressing
 
     @property
     def withheld(self) -> int:
@@ -194,8 +197,7 @@ class Work:
         if not lanes.withheld:
             return
         if self._turn is None:
-            turn = self._pace.turn(self._now)
-            self._turn = turn if turn <= self._now else next_beat(turn)
+            self._turn = self._pace.turn(self._now)
         if self._turn <= self._now:
             lanes.allowed = 1 + self._pace.ready(self._now)
 

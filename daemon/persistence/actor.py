@@ -22,7 +22,7 @@ from daemon.persistence.clock_steps import ClockSteps
 from daemon.persistence.commands import Begun, Command, Internal, Progress, Progressed, Publish
 from daemon.persistence.execution import Executed, StorageFailed, execute
 from daemon.persistence.heartbeat import Heartbeat
-from daemon.persistence.hints import Hints, unheard
+from daemon.persistence.hints import Hints
 from daemon.persistence.housekeeping import Housekeeping
 from daemon.persistence.intake import Intake
 from daemon.persistence.readers import Readers
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from daemon.operations.health import Part
     from daemon.operations.metrics import Metrics
-    from daemon.persistence.hints import Hint
+    from daemon.persistence.hints import Listener
     from daemon.persistence.housekeeping import Step
     from daemon.settings import Limits, StorageSettings
 
@@ -147,16 +147,14 @@ class Persistence:
 
     async def run(
         self,
-        offer: Hint,
-        expect: Hint = unheard,
+        listener: Listener,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve the lanes until closed, then close the file. After each commit `offer` is told of new work; `expect`,
-        before one, of what there will probably be. Neither may block.
+        """Serve the lanes until closed, then close the file. The listener is told of the work there is.
 
         Raises `StorageStuck`, and whatever a bug raises. Cancellation lets a transaction under way end first."""
-        self._hints.offer, self._hints.expect = offer, expect
+        self._hints.listener = listener
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.waits.run, self._readers)
@@ -174,7 +172,7 @@ class Persistence:
             self._heartbeat.beat()
             if not self._intake.closed.is_set():
                 self._housekeeping.recoveries.queue(time.monotonic(), self._lanes, self.space)
-            await self._hints.heard()
+            await self._hints.heard(self._lanes)
             taken = self._under_way = self._lanes.take(trio.current_time())
             if taken:
                 await self._commit(taken)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -14,22 +14,44 @@ if TYPE_CHECKING:
     from daemon.persistence.backlog import Backlog
     from daemon.persistence.commands import Command
     from daemon.persistence.effects import Effects
+    from daemon.persistence.lanes import Lanes
     from daemon.persistence.registry import Registry
 
-Hint = Callable[[Mapping[int, Mapping[int, int]]], None]
-"""Takes tenant → webhook → how many deliveries; never blocks."""
+Work = Mapping[int, Mapping[int, int]]
+"""Tenant → webhook → how many deliveries."""
 
 
-def unheard(work: Mapping[int, Mapping[int, int]]) -> None:
-    """Nobody listens: the disk remembers."""
+class Listener(Protocol):
+    """What delivery takes of the store. Nothing here may block."""
+
+    def offer(self, work: Work) -> None:
+        """So much more waits for a claim, as of the last commit."""
+
+    def expect(self, work: Work) -> None:
+        """So much more probably will after the next one."""
+
+    def board(self) -> bool:
+        """The next transaction is about to begin, and nobody waits for it in a hurry. Whether steps will come along
+        that can wait for such a moment."""
+        ...
+
+
+class Nobody:
+    """A listener for a store without delivery: the disk remembers."""
+
+    def offer(self, work: Work) -> None: ...
+
+    def expect(self, work: Work) -> None: ...
+
+    def board(self) -> bool:
+        return False
 
 
 class Hints:
-    """`offer` takes what waits for a claim after a commit; `expect` what probably will after the next one."""
+    """`listener` may be replaced."""
 
     def __init__(self, backlog: Backlog) -> None:
-        self.offer: Hint = unheard
-        self.expect: Hint = unheard
+        self.listener: Listener = Nobody()
         self._backlog = backlog
         self._foresight = Foresight()
         self._foreseen = False
@@ -39,12 +61,13 @@ class Hints:
         work = self._foresight.of(command, self._backlog.waits) if isinstance(command, Publish) else {}
         if work:
             self._foreseen = True
-            self.expect(work)
+            self.listener.expect(work)
 
-    async def heard(self) -> None:
-        """Once this returns, whoever expects what was foreseen has asked for it: to be awaited before a transaction
-        begins, which then stores and claims in one commit."""
-        if self._foreseen:
+    async def heard(self, lanes: Lanes) -> None:
+        """To be awaited before a transaction begins. Once this returns, whoever expects what was foreseen has asked for
+        it, and what could wait for such a transaction as `lanes` have for it is there too."""
+        boarding = lanes.unhurried and self.listener.board()
+        if self._foreseen or boarding:
             self._foreseen = False
             await trio.lowlevel.checkpoint()
 
@@ -54,4 +77,4 @@ class Hints:
             self._foresight.learn(tenant, type, webhooks)
         work = effects.carry_out(registry)
         if work:
-            self.offer(work)
+            self.listener.offer(work)

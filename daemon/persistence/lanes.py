@@ -56,6 +56,13 @@ class Lanes:
         """Whether any of the internal lane waits that has something to bring, or somebody who waits for it."""
         return any(not ticket.abandoned or ticket.brings for ticket in self._internal)
 
+    @property
+    def unhurried(self) -> bool:
+        """Whether all that waits brings outcomes: nobody is kept waiting by what it is carried out with."""
+        if not self._internal or self._public or self._fan_outs:
+            return False
+        return all(ticket.brings for ticket in self._internal)
+
     def put_internal(self, ticket: Ticket[Any]) -> None:
         self._internal.append(ticket)
 

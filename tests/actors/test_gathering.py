@@ -9,6 +9,7 @@ import httpx
 import pytest
 import trio
 from stand_ins import Stage, running
+from trio.testing import wait_all_tasks_blocked
 
 from daemon.delivery.beat import BEAT, next_beat
 from daemon.delivery.tenant import BESIDE_OTHERS, GATHER
@@ -126,6 +127,38 @@ async def test_outcomes_of_many_tenants_slow_attempts_travel_at_one_moment(autoj
         assert stage.store.count("sending") == 6
         await stage.settled()
         assert stage.store.step_times[-6:] == [pytest.approx(beat)] * 6
+
+
+async def test_slow_outcomes_come_along_with_a_commit_that_is_made_anyway_a_few_at_a_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(SLOTS) as stage:
+        await slow_ones(stage)
+        began = trio.current_time()
+        for recorded in (4, 6):
+            assert stage.router.board()
+            await wait_all_tasks_blocked()
+            assert stage.store.count("succeeded") == recorded
+        assert not stage.router.board()
+        assert trio.current_time() == began
+
+
+async def test_a_slow_webhooks_turn_waits_for_a_commit_that_is_made_anyway_or_for_the_beat(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(DeliverySettings(timeout=3.003, max_concurrent_per_webhook=1)) as stage:
+        stage.store.add_webhook(1, 1, "http://hangs.example/")
+        stage.publish(1, 3)
+        await stage.until(lambda: len(stage.network.requests) == 2)
+        second = stage.network.times[1]
+        assert 3.003 < second - stage.network.times[0] <= 3.003 + BEAT
+        assert second == pytest.approx(next_beat(second))
+        await trio.sleep(3.003 + BEAT / 5)
+        began = trio.current_time()
+        assert len(stage.network.requests) == 2
+        assert stage.router.board()
+        await wait_all_tasks_blocked()
+        assert stage.network.times[2] == began
 
 
 async def test_neither_a_prompt_outcome_nor_new_work_waits_with_a_slow_one(autojump_clock: MockClock) -> None:

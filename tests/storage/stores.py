@@ -64,11 +64,17 @@ class Store:
         self.ended = trio.Event()
         self.offers: list[dict[int, dict[int, int]]] = []
 
+    def expect(self, work: Mapping[int, Mapping[int, int]]) -> None:
+        """Nobody claims early."""
+
+    def board(self) -> bool:
+        return False
+
     def offer(self, work: Mapping[int, Mapping[int, int]]) -> None:
         self.offers.append({tenant: dict(webhooks) for tenant, webhooks in work.items()})
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self.actor.run(self.offer, task_status=task_status)
+        await self.actor.run(self, task_status=task_status)
         self.ended.set()
 
     async def remove(self, tenant: Tenant) -> None:

@@ -32,12 +32,13 @@ class _Listening(Store):
 
     claims = False
     claiming = 0
+    boarded = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self.expected: list[dict[int, dict[int, int]]] = []
         self.progressed: list[Progressed] = []
         async with trio.open_nursery() as self._nursery:
-            await self.actor.run(self.offer, self._expect, task_status=task_status)
+            await self.actor.run(self, task_status=task_status)
         self.ended.set()
 
     async def claimed(self) -> list[Claimed]:
@@ -46,7 +47,11 @@ class _Listening(Store):
             await trio.lowlevel.checkpoint()
         return [delivery for progressed in self.progressed for delivery in progressed.claimed]
 
-    def _expect(self, work: Mapping[int, Mapping[int, int]]) -> None:
+    def board(self) -> bool:
+        self.boarded += 1
+        return False
+
+    def expect(self, work: Mapping[int, Mapping[int, int]]) -> None:
         self.expected.append({tenant: dict(webhooks) for tenant, webhooks in work.items()})
         if self.claims:
             self.claiming += len(work)
@@ -217,3 +222,14 @@ async def test_an_outcome_is_recorded_after_what_was_asked_beside_it(store: _Lis
         nursery.start_soon(store.finish, webhook, succeeded(one))
     assert store.commits() == before + 1
     await store.actor.execute(Redeliver(acme.seq, one.id), PATIENCE)
+
+
+async def test_only_a_commit_of_outcomes_takes_along_what_can_wait(store: _Listening) -> None:
+    """A publish, and the claim of what nobody foresaw, are waited for."""
+    acme = await store.tenant()
+    webhook = await store.webhook(acme)
+    await store.publish(acme, 3)
+    (one, *_) = await store.claim(webhook)
+    assert store.boarded == 0
+    await store.finish(webhook, succeeded(one))
+    assert store.boarded == 1

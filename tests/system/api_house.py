@@ -25,6 +25,7 @@ from daemon.operations.metrics import Metrics
 from daemon.persistence.actor import Persistence
 from daemon.persistence.commands import CreateToken
 from daemon.persistence.database import open_writer
+from daemon.persistence.hints import Nobody
 from daemon.settings import EventTypeSettings, Limits, ServerSettings, Settings, StorageSettings, TcpBind
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ async def house(
     async with AsyncExitStack() as stack:
         stack.enter_context(trio.fail_after(30))
         nursery = await stack.enter_async_context(trio.open_nursery())
-        await nursery.start(store.run, lambda work: None)
+        await nursery.start(store.run, Nobody())
         await nursery.start(front.run)
         built = House(store, ready, {listener.role: listener.address for listener in listeners})
         await stack.enter_async_context(built.client)
