@@ -36,8 +36,8 @@ class Waits:
         return self._registry.named({seq: n for seq, n in self._backlog.per_tenant() if active(seq)})
 
     def oldest_by_tenant(self) -> dict[str, float]:
-        """Age in seconds of each one's oldest, as last looked up (once a second, or as soon as thousands of webhooks
-        have been looked at)."""
+        """Age in seconds of each one's oldest, as last looked up: once a second, and a second later for every thousand
+        webhooks with a backlog."""
         now, waiting = now_ms(), self.by_tenant()
         ages = {seq: max(0.0, (now - created) / 1000) for seq, created in self._oldest.created.items()}
         return {tenant: age for tenant, age in self._registry.named(ages).items() if tenant in waiting}

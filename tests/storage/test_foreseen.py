@@ -229,7 +229,18 @@ async def test_only_a_commit_of_outcomes_takes_along_what_can_wait(store: _Liste
     acme = await store.tenant()
     webhook = await store.webhook(acme)
     await store.publish(acme, 3)
-    (one, *_) = await store.claim(webhook)
+    (one,) = await store.claim(webhook, 1)
     assert store.boarded == 0
     await store.finish(webhook, succeeded(one))
+    assert store.boarded == 1
+    (other,) = await store.claim(webhook, 1)
+
+    async def publish() -> None:
+        await store.publish(acme)
+
+    before = store.commits()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.finish, webhook, succeeded(other))
+        nursery.start_soon(publish)
+    assert store.commits() == before + 1
     assert store.boarded == 1
