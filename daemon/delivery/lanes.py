@@ -36,6 +36,8 @@ class Lanes:
         self._prompt, self._untried, self._looks, self._others = Line(), Line(), Line(), Line()
         self._prompt_claimable = 0
         self._unsure_claimable = 0
+        # Of which are of webhooks that were never tried, whichever line they stand in.
+        self._untried_claimable = 0
         self._unsure_busy = 0
         self._turn = False
         self.allowed = 0
@@ -56,11 +58,9 @@ class Lanes:
         return self._prompt_claimable + free + min(bound, self.allowed)
 
     @property
-    def pressing(self) -> int:
-        """How many of them for prompt webhooks, and for those that were never tried."""
-        if not self._unsure_claimable:
-            return self._prompt_claimable
-        return self._prompt_claimable + self._firsts
+    def pressing(self) -> bool:
+        """Whether any of them may be for a webhook that nobody knows to be slow."""
+        return bool(self._prompt_claimable or (self._untried_claimable and self.claimable))
 
     @property
     def withheld(self) -> int:
@@ -85,6 +85,8 @@ class Lanes:
             self._prompt_claimable -= place.claimable
         else:
             self._unsure_claimable -= place.claimable
+            if place.prompt is None:
+                self._untried_claimable -= place.claimable
             self._unsure_busy -= place.busy
         if line is self._others and busy > place.busy:
             self.allowed -= busy - place.busy
@@ -94,6 +96,8 @@ class Lanes:
             line = self._prompt
         else:
             self._unsure_claimable += claimable
+            if prompt is None:
+                self._untried_claimable += claimable
             self._unsure_busy += busy
             first = prompt is None and not busy and not backlog
             line = self._untried if first else self._looks if look else self._others
@@ -131,14 +135,10 @@ class Lanes:
 
     def _unsure_parts(self) -> tuple[int, int]:
         """How many slots webhooks that are not prompt could use: those that need no allowance, and the others."""
-        first = self._firsts
+        first = max(0, min(len(self._untried), self._first - self._unsure_busy))
         room = max(0, min(self._unsure_claimable - first, self._common - self._unsure_busy - first))
         looks = min(len(self._looks), room)
         return first + looks, room - looks
-
-    @property
-    def _firsts(self) -> int:
-        return max(0, min(len(self._untried), self._first - self._unsure_busy))
 
     @staticmethod
     def _head(line: Line) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import inf
 
+from daemon.delivery.beat import BEAT
+
 SPREAD = 0.85
 """The gap between two beginnings, as a part of the one that would keep every slot just busy."""
-TOLERANCE = 0.02
-"""Seconds by which beginnings that come late, behind a commit say, may catch up with the schedule; or two gaps."""
+TOLERANCE = BEAT + 0.02
+"""Seconds by which beginnings that come late, waiting for a beat or behind a commit, may catch up with the schedule; or
+two gaps."""
 
 _WEIGHT = 1 / 64
 _LEAST_GAP = 1e-9

@@ -84,6 +84,10 @@ class Slots:
             self._line.leave(tenant)
         return got
 
+    def handed(self, tenant: int) -> bool:
+        """Whether the tenant has slots to collect."""
+        return tenant in self._handed
+
     def collect(self, tenant: int) -> int:
         """The slots that were handed over to the tenant while it waited, since it asked last."""
         return self._handed.pop(tenant, 0) if self._handed else 0

@@ -140,9 +140,10 @@ class TenantActor:
         if self._finished or self._postponed:
             self._work.probe()
         step = _Step(self._claims(), self._finished, self._postponed)
+        self._urgent = False
         if not (step.claims or step.finished or step.postponed):
             return step, None
-        self._finished, self._postponed, self._urgent = [], [], False
+        self._finished, self._postponed = [], []
         finished = [finished for _, finished in step.finished]
         postponed = [delivery for _, delivery, _ in step.postponed]
         return step, Progress(self._tenant, finished, postponed, step.claims)
@@ -259,9 +260,9 @@ class TenantActor:
         """Whether there is nothing but outcomes of slow attempts, and turns of slow webhooks: whoever has waited for
         those for so long can wait for a commit that is made anyway, or for the next beat, when all tenants' go
         together."""
-        if self._urgent or self._draining or self._work.pressing:
+        if self._urgent or self._draining or self._work.pressing or self._means.slots.handed(self._tenant):
             return False
-        return bool(self._finished or self._work.claimable)
+        return bool(self._finished or (self._work.claimable and not self._pausing))
 
     def _hush(self) -> None:
         """What the bell has called for has been looked at."""

@@ -63,8 +63,8 @@ class Work:
         return self._lanes.claimable
 
     @property
-    def pressing(self) -> int:
-        """How many of them for webhooks that are prompt, or may be."""
+    def pressing(self) -> bool:
+        """Whether any of them may be for a webhook that nobody knows to be slow."""
         return self._lanes.pressing
 
     @property

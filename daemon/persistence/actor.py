@@ -74,11 +74,11 @@ class Persistence:
         self.waits = Waits(self._backlog, self.registry)
         self._housekeeping = Housekeeping(connection, self._readers, storage, metrics)
         self._writer = Writer(connection, path)
-        self._intake = Intake(self.space)
+        self._hints = Hints(self._backlog)
+        self._intake = Intake(self.space, self._hints)
         self._lanes = self._intake.lanes
         self._under_way: list[Ticket[Any]] = []
         self._heartbeat = Heartbeat()
-        self._hints = Hints(self._backlog)
 
     async def execute(self, command: Command[R], patience: float) -> R:
         """Have the command carried out and on disk; `patience` seconds at most before its transaction begins.
@@ -86,8 +86,6 @@ class Persistence:
         Raises the command's `Refusal`s, `StorageUnavailable` and `Draining` (not stored), `OutcomeUnknown` (may be).
         Cancelled before the transaction begins, nothing happens; later, it waits for the end of the transaction,
         bounded, and what was committed stays."""
-        if self._intake.failing is None:
-            self._hints.foresee(command)
         return await self._intake.execute(command, patience)
 
     async def progress(self, command: Progress) -> Progressed:

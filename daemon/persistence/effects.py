@@ -58,7 +58,7 @@ class Effects:
         self.work.append(Waiting(tenant, webhook, 1))
 
     def published(self, events: Iterable[str]) -> None:
-        """These were, and their deliveries enqueued."""
+        """These were; their deliveries are enqueued, or promised."""
         self._published.update(events)
 
     def claimed(self, tenant: int, webhook: int, events: Sequence[str]) -> None:

@@ -57,18 +57,20 @@ class Hints:
         self._foreseen = False
 
     def foresee(self, command: Command[Any]) -> None:
-        """It is about to be carried out, if nothing speaks against it."""
+        """It was admitted and will be carried out next, if nothing speaks against it."""
         work = self._foresight.of(command, self._backlog.waits) if isinstance(command, Publish) else {}
         if work:
             self._foreseen = True
             self.listener.expect(work)
 
     async def heard(self, lanes: Lanes) -> None:
-        """To be awaited before a transaction begins. Once this returns, whoever expects what was foreseen has asked for
-        it, and what could wait for such a transaction as `lanes` have for it is there too."""
+        """To be awaited before a transaction begins. Once this returns, whoever expects what was foreseen until now has
+        asked for it, and what can wait for such a transaction as `lanes` have for it is there too."""
         boarding = lanes.unhurried and self.listener.board()
         if self._foreseen or boarding:
             self._foreseen = False
+            # One turn wakes the tenants' actors, in the other they have asked.
+            await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
 
     def committed(self, effects: Effects, registry: Registry) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.persistence.commands import Command, Progress, Progressed
+    from daemon.persistence.hints import Hints
     from daemon.persistence.space import FreeSpace
 
 R = TypeVar("R")
@@ -32,11 +33,12 @@ class Intake:
     """The actor takes from `lanes`; `failing`: why nothing can be stored just now; `closed`: nothing comes in any
     more."""
 
-    def __init__(self, space: FreeSpace) -> None:
+    def __init__(self, space: FreeSpace, hints: Hints) -> None:
         self.lanes = Lanes()
         self.failing: str | None = None
         self.closed = trio.Event()
         self._space = space
+        self._hints = hints
         self._wake, self._woken = trio.open_memory_channel[None](1)
 
     async def execute(self, command: Command[R], patience: float) -> R:
@@ -46,6 +48,7 @@ class Intake:
         ticket: Ticket[R] = Ticket(command, trio.current_time() + patience)
         if not self.lanes.put_public(ticket):
             raise StorageUnavailable("Too many requests wait for the storage. Send this again a little later.")
+        self._hints.foresee(command)
         self.ring()
         return await ticket.wait_patiently()
 

@@ -24,6 +24,7 @@ BATCH_ROWS = 1000
 PUBLIC_CAPACITY = 4096
 _KEPT_FOR_PUBLIC = BATCH_ROWS // 4
 _LARGE = BATCH_ROWS // 2
+_FEW_ROWS = 16
 # A publish and then the claim of what it published: whoever does both between two long ones waits for one.
 _BETWEEN = 2
 # With more under way none would be complete before its publisher's patience ends; one that waits is refused in time.
@@ -58,10 +59,11 @@ class Lanes:
 
     @property
     def unhurried(self) -> bool:
-        """Whether all that waits brings outcomes: nobody is kept waiting by what it is carried out with."""
+        """Whether all that waits is a few steps that bring outcomes: nobody is kept waiting long by what they are
+        carried out with."""
         if not self._internal or self._public or self._fan_outs:
             return False
-        return all(ticket.brings for ticket in self._internal)
+        return _rows_of(self._internal) <= _FEW_ROWS and all(ticket.brings for ticket in self._internal)
 
     def put_internal(self, ticket: Ticket[Any]) -> None:
         self._internal.append(ticket)
@@ -203,5 +205,5 @@ class Lanes:
         return taken
 
 
-def _rows_of(tickets: list[Ticket[Any]]) -> int:
+def _rows_of(tickets: Iterable[Ticket[Any]]) -> int:
     return sum(ticket.rows for ticket in tickets)

@@ -164,6 +164,37 @@ async def test_a_slow_webhooks_turn_waits_for_a_commit_that_is_made_anyway_or_fo
             await stage.settled()
 
 
+async def test_work_of_a_webhook_that_nobody_knows_to_be_slow_waits_for_no_beat(autojump_clock: MockClock) -> None:
+    async with running(SLOTS) as stage:
+        stage.network.hosts["lasts"] = ends_after(0.5)
+        for webhook in (1, 2):
+            stage.store.add_webhook(webhook, webhook, "http://lasts.example/")
+        await trio.sleep_until(next_beat(trio.current_time()) + BEAT / 10)
+        began = trio.current_time()
+        stage.publish(1)
+        await stage.until(lambda: stage.network.sent(1) == 1)
+        stage.publish(1)
+        stage.publish(2, 40)
+        await stage.until(lambda: stage.network.sent(1) == 2 and stage.network.sent(2) > 0)
+        assert trio.current_time() == began
+
+
+async def test_a_slot_handed_over_is_used_at_once(autojump_clock: MockClock) -> None:
+    """A tenant whose webhook is slow waits for the only slot there is, and not for a beat when it has it."""
+    async with running(DeliverySettings(max_concurrent=1, timeout=2)) as stage:
+        stage.store.add_webhook(1, 1, "http://hangs.example/")
+        stage.store.add_webhook(2, 2, "http://lasts.example/")
+        stage.network.hosts["lasts"] = ends_after(0.123)
+        stage.publish(1)
+        await stage.settled()
+        stage.publish(2)
+        await stage.until(lambda: stage.network.sent(2) == 1)
+        stage.publish(1)
+        ended = trio.current_time() + 0.123
+        await stage.until(lambda: stage.network.sent(1) == 2)
+        assert stage.network.times[-1] == pytest.approx(ended)
+
+
 async def test_neither_a_prompt_outcome_nor_new_work_waits_with_a_slow_one(autojump_clock: MockClock) -> None:
     async with running(SLOTS) as stage:
         await slow_ones(stage, 1)

@@ -100,24 +100,34 @@ async def test_a_prompt_webhook_does_not_wait_while_a_slow_attempt_that_ended_ga
 
 
 @pytest.mark.parametrize(
-    ("most", "tenants", "latency"),
-    [(160, 10, 0.0), (160, 10, 0.02), (40, 10, 0.02), (64, 1, 0.0), (64, 1, 0.06)],
+    ("most", "tenants", "latency", "each"),
+    [
+        (160, 10, 0.0, 64),
+        (160, 10, 0.02, 64),
+        (40, 10, 0.02, 64),
+        (64, 1, 0.0, 64),
+        (64, 1, 0.06, 64),
+        (400, 1, 0.0, 400),
+    ],
 )
 async def test_slots_of_slow_webhooks_that_work_are_kept_busy(
-    autojump_clock: MockClock, most: int, tenants: int, latency: float
+    autojump_clock: MockClock, most: int, tenants: int, latency: float, each: int
 ) -> None:
     async def answer_late(*_: object) -> httpx.Response:
         await trio.sleep(1.5)
         return httpx.Response(200)
 
-    async with running(DeliverySettings(max_concurrent=most, max_concurrent_per_webhook=4)) as stage:
+    limits = DeliverySettings(
+        max_concurrent=most, max_concurrent_per_tenant=each, max_concurrent_per_webhook=each // 16
+    )
+    async with running(limits) as stage:
         stage.store.latency = latency
         stage.network.hosts["late"] = answer_late
-        hang(stage, 120, "late", tenants)
+        hang(stage, 120 * each // 64, "late", tenants)
         await trio.sleep(15)
         before = len(stage.network.requests)
         await trio.sleep(24)
-        share = min(64, max(8, most * 3 // 4 // tenants))
+        share = min(each, max(8, most * 3 // 4 // tenants))
         held = min(most, tenants * (share - share // 4))
         assert len(stage.network.requests) - before >= 0.95 * held * 24 / (1.5 + 2 * latency)
 

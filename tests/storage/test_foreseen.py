@@ -33,10 +33,13 @@ class _Listening(Store):
     claims = False
     claiming = 0
     boarded = 0
+    along: tuple[Webhook, Claimed] | None = None
+    _stepping = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self.expected: list[dict[int, dict[int, int]]] = []
         self.progressed: list[Progressed] = []
+        self._later: list[tuple[int, Mapping[int, int]]] = []
         async with trio.open_nursery() as self._nursery:
             await self.actor.run(self, task_status=task_status)
         self.ended.set()
@@ -49,13 +52,29 @@ class _Listening(Store):
 
     def board(self) -> bool:
         self.boarded += 1
-        return False
+        if self.along is None:
+            return False
+        (webhook, delivery), self.along = self.along, None
+        self._nursery.start_soon(self.finish, webhook, succeeded(delivery))
+        return True
+
+    async def step(self, webhook: Webhook) -> None:
+        """A step of the actor's: what is expected meanwhile it asks for in the next one."""
+        self._stepping = True
+        await self.finish(webhook)
+        self._stepping = False
+        for tenant, webhooks in self._later:
+            await self._claim(tenant, webhooks)
+        self._later.clear()
 
     def expect(self, work: Mapping[int, Mapping[int, int]]) -> None:
         self.expected.append({tenant: dict(webhooks) for tenant, webhooks in work.items()})
         if self.claims:
             self.claiming += len(work)
             for tenant, webhooks in work.items():
+                if self._stepping:
+                    self._later.append((tenant, webhooks))
+                    continue
                 self._nursery.start_soon(self._claim, tenant, webhooks)
 
     async def _claim(self, tenant: int, webhooks: Mapping[int, int]) -> None:
@@ -244,3 +263,36 @@ async def test_only_a_commit_of_outcomes_takes_along_what_can_wait(store: _Liste
         nursery.start_soon(publish)
     assert store.commits() == before + 1
     assert store.boarded == 1
+
+
+async def test_what_comes_along_is_in_the_very_commit_that_it_was_called_for(store: _Listening) -> None:
+    acme = await store.tenant()
+    webhook = await store.webhook(acme)
+    await store.publish(acme, 40)
+    claimed = iter(await store.claim(webhook))
+    for one in claimed:
+        before = store.commits()
+        store.along = webhook, next(claimed)
+        assert await store.finish(webhook, succeeded(one)) == {one.seq}
+        assert store.commits() == before + 1
+        await store.tenant(f"later-{one.seq}")
+        assert store.commits() == before + 2
+
+
+async def test_a_claim_foreseen_while_its_actor_takes_a_step_is_in_the_commit_of_its_event(store: _Listening) -> None:
+    acme = await store.tenant()
+    webhook = await store.webhook(acme)
+    await store.publish(acme)
+    await _deliver(store, webhook)
+    store.claims = True
+    for _ in range(20):
+        before = store.commits()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.step, webhook)
+            while not store.actor._writer.busy:
+                await trio.lowlevel.checkpoint()
+            nursery.start_soon(store.publish, acme)
+        claimed = await store.claimed()
+        assert len(claimed) == store.claiming
+        assert store.commits() == before + 2
+        await store.finish(webhook, succeeded(claimed[-1]))
