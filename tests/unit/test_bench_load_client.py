@@ -43,15 +43,22 @@ async def test_a_connection_that_is_lost_costs_its_request_and_no_other(nursery:
 
 
 async def test_an_idle_connection_that_is_lost_costs_an_open_loop_nothing(nursery: trio.Nursery) -> None:
+    crossed = 0
+
     async def answers_once(stream: trio.SocketStream) -> None:
+        nonlocal crossed
         async with stream:
             await stream.receive_some()
             await stream.send_all(_OK)
+            await stream.send_eof()
+            # On a busy machine one may be sent before its sender can know.
+            crossed += bool(await stream.receive_some())
 
     port = await _served(nursery, answers_once)
     with trio.fail_after(_WITHIN):
         report = await children.attempt(Job("127.0.0.1", port, [_REQUEST], 10, connections=4, rate=20), CORES)
-    assert [answer.status for answer in report.answers] == [200] * 10
+    assert crossed < 5
+    assert sorted(answer.status for answer in report.answers) == [LOST] * crossed + [200] * (10 - crossed)
 
 
 async def test_what_waits_for_a_slow_answer_counts_from_when_it_was_due(nursery: trio.Nursery) -> None:
