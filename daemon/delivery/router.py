@@ -92,8 +92,8 @@ class Router:
                 self.offer({tenant: prompt})
 
     def board(self) -> bool:
-        """A commit is about to be made that nobody is in a hurry for. Whether there are steps that will come along, in
-        the next turn of the loop."""
+        """A commit is about to be made that nobody is in a hurry for. Whether there are steps that will come along, by
+        the turn of the loop after the next."""
         return self._piggyback.call()
 
     def drain(self, deadline: float) -> None:

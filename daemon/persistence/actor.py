@@ -174,11 +174,6 @@ class Persistence:
             taken = self._under_way = self._lanes.take(trio.current_time())
             if taken:
                 await self._commit(taken)
-                if self._lanes.long_waiting:
-                    # Those whom the commit has woken send what comes next (the claim of what was published)
-                    # before a long one begins: one turn wakes the tenant's actor, in the other it has asked.
-                    await trio.lowlevel.checkpoint()
-                    await trio.lowlevel.checkpoint()
             if not await self._keep_house() and not self._lanes and not self._intake.closed.is_set():
                 await self._intake.rung(self._housekeeping.pause(time.monotonic()))
 

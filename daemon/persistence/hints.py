@@ -65,9 +65,10 @@ class Hints:
 
     async def heard(self, lanes: Lanes) -> None:
         """To be awaited before a transaction begins. Once this returns, whoever expects what was foreseen until now has
-        asked for it, and what can wait for such a transaction as `lanes` have for it is there too."""
+        asked for it, and what can wait for such a transaction as `lanes` have for it is there too. So is what those
+        send next whom the last commit has woken (the claim of what was published), if a long one may begin."""
         boarding = lanes.unhurried and self.listener.board()
-        if self._foreseen or boarding:
+        if self._foreseen or boarding or lanes.long_waiting:
             self._foreseen = False
             # One turn wakes the tenants' actors, in the other they have asked.
             await trio.lowlevel.checkpoint()
